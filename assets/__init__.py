@@ -1,0 +1,1 @@
+"""Style sheets, templates and demo scenarios."""

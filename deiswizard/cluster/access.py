@@ -1,0 +1,171 @@
+"""What the engine may ask of a cluster, as protocols.
+
+The runner and the probe work against these; ``cluster/connection.py`` provides them over SSH.
+Everything blocks the calling thread and honours a ``threading.Event`` that means "stop now".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
+
+LineSink = Callable[[str, Sequence[str]], None]
+"""Called with ``"out"`` or ``"err"`` and a batch of whole lines, from the reading thread."""
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command on a host ended.
+
+    ``code`` is None when that is UNKNOWN: the link broke, the deadline passed, or it was killed by
+    a signal that SSH did not report; ``why`` then says which. Never treat None as failure or success.
+    """
+
+    code: int | None
+    out: str = ""
+    err: str = ""
+    seconds: float = 0.0
+    why: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Ended with exit status 0."""
+        return self.code == 0
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One line of a pull's progress.
+
+    ``state`` is Docker's own word (``Downloading``, ``Pull complete``, ``Already exists`` ...);
+    ``current`` and ``total`` are bytes, None where the engine does not say.
+    """
+
+    layer: str
+    state: str
+    current: int | None = None
+    total: int | None = None
+
+
+class HostAccess(Protocol):
+    """One host over SSH."""
+
+    @property
+    def name(self) -> str:
+        """The host's name in the snapshot."""
+        ...
+
+    def run(
+        self,
+        command: str,
+        *,
+        sudo: bool = False,
+        timeout: float = 30.0,
+        stdin: bytes | None = None,
+        on_lines: LineSink | None = None,
+        cancel: threading.Event | None = None,
+    ) -> CommandResult:
+        """Run ``command`` with the host's ``sh``.
+
+        Output that goes to ``on_lines`` is not kept in the result.
+
+        Raises:
+            LinkError: the host could not be reached, so nothing was started.
+            CancelledError: ``cancel`` was set; the command may still be running there.
+        """
+        ...
+
+    def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
+        """Put ``content`` at ``path``: temporary file, mode, checksum, rename. Answers its sha256.
+
+        Raises:
+            LinkError, StepError: the checksum on the host differs, or the host refused.
+        """
+        ...
+
+    def checksum(self, path: str, *, sudo: bool = False) -> str | None:
+        """sha256 of the file at ``path``, None when there is none."""
+        ...
+
+
+class DockerAccess(Protocol):
+    """One host's Docker engine, over the tunnel."""
+
+    def images(self) -> tuple[Image, ...]:
+        """Every image in the local store. Raises ServiceError."""
+        ...
+
+    def inspect(self, name: str) -> Image | None:
+        """The image of that name, None when it is not there. Raises ServiceError."""
+        ...
+
+    def pull(
+        self,
+        name: str,
+        on_layer: Callable[[LayerReport], None],
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Pull and return when the engine is done.
+
+        Raises:
+            PullError: with the daemon's words, also where it answers 200 and fails in the stream.
+            LinkError: the tunnel broke; the engine may go on.
+            CancelledError: ``cancel`` was set.
+        """
+        ...
+
+
+class EtcdAccess(Protocol):
+    """etcd's v2 API, over the tunnel. No hidden retries; a write that times out is UNKNOWN."""
+
+    def get(self, key: str) -> KeyFact | None:
+        """One key, None when absent. Raises ServiceError."""
+        ...
+
+    def tree(self, prefix: str) -> tuple[tuple[KeyFact, ...], int]:
+        """Every key below ``prefix`` (empty when absent) and X-Etcd-Index. Raises ServiceError."""
+        ...
+
+    def put(self, key: str, value: str, *, expect: int | None, ttl: int | None = None) -> KeyFact:
+        """Write a key if it stands as expected.
+
+        Args:
+            expect: modifiedIndex that the key must still have; 0: it must not exist; None: any.
+
+        Raises:
+            PlanStaleError: it does not stand as expected.
+            ServiceError: etcd refused or timed out (then the write may still be applied later).
+        """
+        ...
+
+    def remove(self, key: str, *, expect: int | None) -> None:
+        """Remove one key if it stands as expected; as ``put``."""
+        ...
+
+    def facts(self) -> EtcdFacts:
+        """Version, members, health, leader. Raises ServiceError."""
+        ...
+
+
+class ClusterAccess(Protocol):
+    """A connected cluster."""
+
+    def host(self, name: str) -> HostAccess:
+        """Raises LinkError, HostKeyError or LoginError when it is not connected."""
+        ...
+
+    def docker(self, name: str) -> DockerAccess:
+        """The Docker engine of a host. Raises as ``host``."""
+        ...
+
+    def etcd(self) -> EtcdAccess:
+        """Etcd through whichever host answers. Raises ServiceError."""
+        ...
+
+    def machine_ids(self) -> frozenset[str]:
+        """Ids in fleet's machine registry, read now. Raises ServiceError."""
+        ...

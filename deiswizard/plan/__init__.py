@@ -1,0 +1,1 @@
+"""Plans: what will change and run, as data."""

@@ -1,0 +1,113 @@
+"""A plan: changes, stages and impact for one set of choices, made from one snapshot. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from deiswizard.frozen import Frozen
+from deiswizard.plan.step import Step
+from deiswizard.vocabulary import Danger
+
+
+class Change(Frozen):
+    """One setting: where, what it is, what it shall be. None: it does not exist (before or after)."""
+
+    where: str
+    current: str | None
+    desired: str | None
+    note: str = ""
+
+    @property
+    def sign(self) -> str:
+        """``+`` made, ``-`` removed, ``~`` changed, ``=`` stays: readable without colour."""
+        if self.current == self.desired:
+            return "="
+        if self.current is None:
+            return "+"
+        return "-" if self.desired is None else "~"
+
+
+class Stage(Frozen):
+    """Steps that may run side by side; stages run one after the other.
+
+    Steps of one host run in order, one at a time; ``hosts_at_a_time`` hosts run side by side.
+    A failed step does not stop the others, except those that need it; the end of the stage does.
+    """
+
+    id: str
+    title: str
+    steps: tuple[Step, ...]
+    hosts_at_a_time: int = 32
+
+
+class Impact(Frozen):
+    """What the plan costs.
+
+    ``restarts`` names what restarts and where; ``duration`` in words; ``undo`` says how it is
+    taken back, or that it cannot be.
+    """
+
+    danger: Danger
+    restarts: tuple[str, ...] = ()
+    duration: str = ""
+    undo: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class KeyBasis(Frozen):
+    """An etcd key as the plan saw it: 0 means absent."""
+
+    key: str
+    index: int
+
+
+class FileBasis(Frozen):
+    """A file on a host as the plan saw it: empty means absent."""
+
+    host: str
+    path: str
+    sha256: str
+
+
+class Basis(Frozen):
+    """What a plan was made from. Before it runs, all of this is read again and must be the same."""
+
+    taken_at: float
+    etcd_index: int = 0
+    keys: tuple[KeyBasis, ...] = ()
+    files: tuple[FileBasis, ...] = ()
+    machines: tuple[str, ...] = ()
+
+
+class Plan(Frozen):
+    """What will change and run. Can be saved and read; the runner's only input.
+
+    ``choices`` are the choices it was made from, as JSON without secrets. ``undo`` are the stages
+    that take it back, empty when ``impact.undo`` says that it cannot be or needs not be.
+    """
+
+    version: Literal[1] = 1
+    recommendation: str
+    title: str
+    cluster: str
+    choices: dict[str, Any] = Field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    impact: Impact
+    basis: Basis
+    undo: tuple[Stage, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """Every step, in order."""
+        for stage in self.stages:
+            yield from stage.steps
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to do: everything is as wanted already."""
+        return not any(step.danger is not Danger.READ for step in self.steps)

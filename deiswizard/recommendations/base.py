@@ -1,0 +1,117 @@
+"""The shape that every recommendation has: a declaration of data and pure functions.
+
+The one declaration feeds the screen, the plain prompts, the headless commands, the schema of the
+answers file and the docs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from deiswizard.cluster.snapshot import Evidence, Question, Snapshot
+from deiswizard.frozen import Frozen
+from deiswizard.plan.plan import Plan
+from deiswizard.run.events import Check
+from deiswizard.vocabulary import Status
+
+
+class Finding(Frozen):
+    """Something an assessment noticed. ``status`` is how bad it alone would be."""
+
+    status: Status
+    what: str
+    evidence: tuple[Evidence, ...] = ()
+    do: str = ""
+
+
+class Assessment(Frozen):
+    """A recommendation's judgement of a snapshot.
+
+    ``now`` is the few words of the overview's "Now" column; ``explanation`` a sentence or two for
+    the overview's lower part.
+    """
+
+    recommendation: str
+    status: Status
+    now: str
+    explanation: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class Choices(Frozen):
+    """Base of the choices models: what the operator decided for one recommendation."""
+
+
+class Problem(Frozen):
+    """What is wrong with a choice. ``field`` is the name in the choices model, empty: the whole.
+
+    ``blocks`` False: a warning that lets the operator go on.
+    """
+
+    field: str
+    what: str
+    allowed: str = ""
+    blocks: bool = True
+
+
+@dataclass(frozen=True)
+class Option:
+    """One value of a field. ``note`` stands beside it, ``explain`` is told when it is highlighted.
+
+    ``warning`` marks the row with a "!" and says why; ``enabled`` False: it cannot be chosen.
+    """
+
+    value: str
+    label: str
+    note: str = ""
+    explain: str = ""
+    recommended: bool = False
+    warning: str = ""
+    enabled: bool = True
+
+
+FieldKind = Literal["many", "one", "number", "list", "text", "secret"]
+
+
+@dataclass(frozen=True)
+class FormField:
+    """How a field of the choices model is asked.
+
+    ``kind``: ``many`` (tick boxes), ``one`` (radio), ``number``, ``list`` (free words, separated by
+    spaces or commas), ``text``, ``secret``. ``options`` and ``shown`` look at the snapshot and the
+    raw values so far (a dict of field name to value).
+    """
+
+    name: str
+    label: str
+    kind: FieldKind
+    explain: str = ""
+    options: Callable[[Snapshot], Sequence[Option]] | None = None
+    shown: Callable[[Snapshot, dict[str, Any]], bool] | None = None
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One of the nine. All functions are pure.
+
+    ``questions`` are read-only commands that the probe asks on its behalf, chosen from what the
+    probe's first round found. ``check_choices`` judges choices against a snapshot, beyond what the
+    model itself validates. ``plan`` raises PreconditionError when there can be no plan.
+    """
+
+    id: str
+    number: int
+    title: str
+    why: str
+    doc: str
+    choices: type[Choices]
+    fields: tuple[FormField, ...]
+    assess: Callable[[Snapshot], Assessment]
+    defaults: Callable[[Snapshot], Choices]
+    check_choices: Callable[[Snapshot, Any], tuple[Problem, ...]]
+    plan: Callable[[Snapshot, Any], Plan]
+    verify: Callable[[Snapshot, Snapshot, Any], tuple[Check, ...]]
+    questions: Callable[[Snapshot], tuple[Question, ...]] = field(default=lambda snapshot: ())

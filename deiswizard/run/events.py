@@ -1,0 +1,210 @@
+"""What happens in a run: frozen facts in the past tense, each one JSON line of the journal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from deiswizard.frozen import Frozen
+from deiswizard.plan.plan import Plan
+from deiswizard.vocabulary import RunStatus, StepStatus
+
+
+class Check(Frozen):
+    """One verified statement. ``ok`` None: it could not be checked."""
+
+    title: str
+    ok: bool | None
+    evidence: str = ""
+
+
+class _EventBase(Frozen):
+    """``at`` in seconds since the epoch."""
+
+    at: float
+
+
+class RunStarted(_EventBase):
+    """A run began. The whole plan is in the event, so that a journal alone tells everything."""
+
+    kind: Literal["run-started"] = "run-started"
+    run: str
+    plan: Plan
+    by: str = ""
+    wizard: str = ""
+
+
+class PlanRefused(_EventBase):
+    """The cluster had changed since the plan was made; nothing ran."""
+
+    kind: Literal["plan-refused"] = "plan-refused"
+    differences: tuple[str, ...]
+
+
+class StageStarted(_EventBase):
+    """A stage began."""
+
+    kind: Literal["stage-started"] = "stage-started"
+    stage: str
+
+
+class StageFinished(_EventBase):
+    """A stage's border was crossed."""
+
+    kind: Literal["stage-finished"] = "stage-finished"
+    stage: str
+
+
+class StepStarted(_EventBase):
+    """A step began; ``attempt`` counts from 1. Written to disk before anything is done."""
+
+    kind: Literal["step-started"] = "step-started"
+    step: str
+    attempt: int = 1
+
+
+class OutputReceived(_EventBase):
+    """Lines that a step's command printed. ``skipped`` lines were dropped before these."""
+
+    kind: Literal["output-received"] = "output-received"
+    step: str
+    host: str = ""
+    stream: Literal["out", "err"] = "out"
+    lines: tuple[str, ...]
+    skipped: int = 0
+
+
+class LayerProgressed(_EventBase):
+    """A layer of an image being pulled. Bytes are None where the engine does not say."""
+
+    kind: Literal["layer-progressed"] = "layer-progressed"
+    step: str
+    image: str
+    layer: str
+    state: str
+    current: int | None = None
+    total: int | None = None
+
+
+class ImageChecked(_EventBase):
+    """A multi-image step found an image there (or could not get it)."""
+
+    kind: Literal["image-checked"] = "image-checked"
+    step: str
+    image: str
+    present: bool
+    said: str = ""
+
+
+class WaitPolled(_EventBase):
+    """A wait looked and its condition did not hold yet. ``said`` is what it saw."""
+
+    kind: Literal["wait-polled"] = "wait-polled"
+    step: str
+    said: str = ""
+
+
+class StepFinished(_EventBase):
+    """A step ended. ``code`` is the exit status if there was one; ``said`` the reason in words."""
+
+    kind: Literal["step-finished"] = "step-finished"
+    step: str
+    status: StepStatus
+    code: int | None = None
+    said: str = ""
+    do: str = ""
+
+
+class StepSkipped(_EventBase):
+    """The operator decided to leave a failed or waiting step out."""
+
+    kind: Literal["step-skipped"] = "step-skipped"
+    step: str
+    reason: str
+    by: str = ""
+
+
+class RetryRequested(_EventBase):
+    """The operator asked for these failed steps again; they are waiting once more."""
+
+    kind: Literal["retry-requested"] = "retry-requested"
+    steps: tuple[str, ...]
+
+
+class HostLost(_EventBase):
+    """The connection to a host broke."""
+
+    kind: Literal["host-lost"] = "host-lost"
+    host: str
+    said: str = ""
+
+
+class HostReturned(_EventBase):
+    """The connection to a host was made again."""
+
+    kind: Literal["host-returned"] = "host-returned"
+    host: str
+
+
+class DecisionNeeded(_EventBase):
+    """A stage ended with failed steps: retry, skip, or stop."""
+
+    kind: Literal["decision-needed"] = "decision-needed"
+    stage: str
+    failed: tuple[str, ...]
+
+
+class StopRequested(_EventBase):
+    """The operator asked to stop. ``now``: what the hosts have begun may still finish."""
+
+    kind: Literal["stop-requested"] = "stop-requested"
+    now: bool = False
+
+
+class VerifyStarted(_EventBase):
+    """The cluster is being looked at again."""
+
+    kind: Literal["verify-started"] = "verify-started"
+
+
+class Verified(_EventBase):
+    """What the new look said."""
+
+    kind: Literal["verified"] = "verified"
+    checks: tuple[Check, ...]
+
+
+class RunFinished(_EventBase):
+    """The run ended. ``done`` only when every check of a new look held."""
+
+    kind: Literal["run-finished"] = "run-finished"
+    status: RunStatus
+    said: str = ""
+
+
+Event = Annotated[
+    RunStarted
+    | PlanRefused
+    | StageStarted
+    | StageFinished
+    | StepStarted
+    | OutputReceived
+    | LayerProgressed
+    | ImageChecked
+    | WaitPolled
+    | StepFinished
+    | StepSkipped
+    | RetryRequested
+    | HostLost
+    | HostReturned
+    | DecisionNeeded
+    | StopRequested
+    | VerifyStarted
+    | Verified
+    | RunFinished,
+    Field(discriminator="kind"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads an event from JSON: ``EVENT.validate_json(line)``."""

@@ -1,0 +1,115 @@
+"""What the events of a run add up to: an immutable value made by a pure reducer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from deiswizard.plan.plan import Plan
+from deiswizard.run.events import Check
+from deiswizard.vocabulary import RunStatus, StepStatus
+
+EMPTY: Mapping[str, LayerState] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """A layer of an image being pulled, in bytes."""
+
+    state: str
+    current: int = 0
+    total: int | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """The layer is in the local store."""
+        return self.state in ("Pull complete", "Already exists")
+
+
+@dataclass(frozen=True, slots=True)
+class PullState:
+    """An image being pulled: its layers by id, and when the first byte was seen."""
+
+    image: str
+    layers: Mapping[str, LayerState] = field(default_factory=lambda: EMPTY)
+    first_at: float | None = None
+    last_at: float | None = None
+    present: bool | None = None
+
+    @property
+    def layers_done(self) -> int:
+        """Layers in the local store."""
+        return sum(layer.is_done for layer in self.layers.values())
+
+    @property
+    def current(self) -> int:
+        """Bytes fetched, summed over layers."""
+        return sum(layer.current for layer in self.layers.values())
+
+    @property
+    def total(self) -> int | None:
+        """Bytes to fetch over all layers; None while any unfinished layer's size is unknown."""
+        known = 0
+        for layer in self.layers.values():
+            if layer.total is None:
+                if not layer.is_done:
+                    return None
+                continue
+            known += layer.total
+        return known or None
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second since the first byte, 0 while unknown."""
+        if self.first_at is None or self.last_at is None or self.last_at <= self.first_at:
+            return 0.0
+        return self.current / (self.last_at - self.first_at)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate so far, None while unknown."""
+        total, rate = self.total, self.rate
+        if total is None or rate <= 0:
+            return None
+        return max(0.0, (total - self.current) / rate)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """How one step stands."""
+
+    status: StepStatus = StepStatus.WAITING
+    attempt: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    code: int | None = None
+    said: str = ""
+    do: str = ""
+    last_line: str = ""
+    lines: int = 0
+    pulls: Mapping[str, PullState] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach."""
+
+    run: str = ""
+    plan: Plan | None = None
+    status: RunStatus = RunStatus.RUNNING
+    started_at: float | None = None
+    finished_at: float | None = None
+    last_at: float = 0.0
+    stage: str = ""
+    steps: Mapping[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
+    lost: frozenset[str] = frozenset()
+    verifying: bool = False
+    checks: tuple[Check, ...] = ()
+    differences: tuple[str, ...] = ()
+    stop_requested: bool = False
+    said: str = ""
+
+    def count(self, *statuses: StepStatus) -> int:
+        """How many steps have one of these statuses."""
+        return sum(step.status in statuses for step in self.steps.values())

@@ -1,0 +1,1 @@
+"""Live parts of the run screen."""

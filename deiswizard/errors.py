@@ -51,7 +51,12 @@ class LoginError(HostError):
 
 
 class LinkError(HostError):
-    """The connection could not be made or was lost. What ran there is UNKNOWN, not failed."""
+    """The connection could not be made or was lost. What ran there is UNKNOWN, not failed.
+
+    ``is_transient``: the network was at fault (time-out, reset), so another try may go through.
+    """
+
+    is_transient = False
 
 
 class ServiceError(WizardError):

@@ -1,0 +1,103 @@
+"""A real OpenSSH server on loopback, for tests: one process, some addresses, one client key."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deiswizard.inventory import Target
+
+SSHD = "/usr/sbin/sshd"
+
+
+def why_no_sshd() -> str:
+    """Empty when a real sshd can be started here, else the reason to skip."""
+    if os.geteuid() != 0:
+        return "a real sshd needs root"
+    if not Path(SSHD).exists():
+        return "openssh-server is not installed"
+    return ""
+
+
+@dataclass
+class Sshd:
+    """A running server. ``session_pids`` are its connections' processes."""
+
+    folder: Path
+    addresses: tuple[str, ...]
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def target(self, address: str = "", **changes: object) -> Target:
+        """How to log in to one of its addresses."""
+        fields: dict[str, object] = {
+            "host": address or self.addresses[0],
+            "port": self.port,
+            "user": "root",
+            "identities": (self.folder / "client",),
+            "use_agent": False,
+            "known_hosts": (self.folder / "known_hosts",),
+        }
+        return Target(**{**fields, **changes})  # type: ignore[arg-type]
+
+    def cut_connections(self) -> None:
+        """Kill the processes that serve connections; the server itself goes on."""
+        subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
+
+
+def free_port(address: str) -> int:
+    """A port that is free on ``address`` now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Sshd]:
+    """Start a server that knows its client's key and whose key known_hosts holds."""
+    Path("/run/sshd").mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    port = free_port(addresses[0])
+    for key in ("host", "client"):
+        if not (folder / key).exists():
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True
+            )
+    shutil.copy(folder / "client.pub", folder / "authorized")
+    host_key = " ".join((folder / "host.pub").read_text().split()[:2])
+    (folder / "known_hosts").write_text(
+        "".join(f"[{address}]:{port} {host_key}\n" for address in addresses)
+    )
+    lines = [f"ListenAddress {address}:{port}" for address in addresses]
+    lines += [
+        *options,
+        f"HostKey {folder}/host",
+        f"AuthorizedKeysFile {folder}/authorized",
+        "PidFile none",
+        "StrictModes no",
+        "UsePAM no",
+        "PermitRootLogin prohibit-password",
+        "PasswordAuthentication no",
+    ]
+    (folder / "config").write_text("\n".join(lines) + "\n")
+    process = subprocess.Popen([SSHD, "-D", "-f", folder / "config", "-E", folder / "log"])
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection((addresses[0], port), timeout=1).close()
+                break
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.02)
+        yield Sshd(folder, addresses, port, process)
+    finally:
+        subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
+        process.terminate()
+        process.wait()

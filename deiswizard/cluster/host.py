@@ -121,26 +121,6 @@ def check_key(keys: KnownHosts, key: UnknownKey, port: int) -> None:
             )
 
 
-def peek_key(
-    target: Target, keys: KnownHosts, through: HostLink | None = None
-) -> UnknownKey | None:
-    """The host's key by key exchange alone, without logging in; None when it is known already.
-
-    Raises:
-        HostKeyError: changed or revoked. LinkError: not reachable.
-    """
-    transport = _handshake(target, through, keys)
-    try:
-        shown = _shown_key(transport, target)
-    finally:
-        transport.close()
-    try:
-        check_key(keys, shown, target.port)
-    except UnknownHostKeyError:
-        return shown
-    return None
-
-
 class HostLink:
     """One host, one connection; made again on the next use after it was lost.
 

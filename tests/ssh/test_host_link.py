@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from deiswizard.cluster.auth import Credentials
-from deiswizard.cluster.host import HostLink, UnknownHostKeyError, peek_key
+from deiswizard.cluster.host import HostLink, UnknownHostKeyError
 from deiswizard.cluster.known_hosts import KnownHosts, UnknownKey
 from deiswizard.errors import CancelledError, HostKeyError, LinkError, LoginError
 from deiswizard.inventory import Target
@@ -232,11 +232,11 @@ def test_an_unknown_key_is_shown_and_accepted_once(server: Sshd, tmp_path: Path)
     link = HostLink(target, keys=keys, credentials=Credentials(NobodyAsks()))
     with pytest.raises(UnknownHostKeyError) as caught:
         link.open()
-    assert caught.value.key == peek_key(target, keys)
     keys.add([caught.value.key])
     assert link.open().run("echo in").out == "in\n"
-    assert peek_key(target, KnownHosts(target.known_hosts)) is None
     link.close()
+    again = open_link(target)
+    again.close()
 
 
 def test_a_changed_key_stops_the_host(server: Sshd, tmp_path: Path) -> None:

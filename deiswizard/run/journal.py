@@ -1,0 +1,102 @@
+"""The journal: a run's events on disk, one JSON object a line, append-only.
+
+A line is whole or it is not there: what a kill -9 tore off is left out on reading. Before a step
+does anything, the line that says so is on disk. Beside it stands a log of each host's output.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from deiswizard.errors import PreconditionError
+from deiswizard.redaction import Redactor
+from deiswizard.run.events import EVENT, Event, LayerProgressed, OutputReceived, WaitPolled
+from deiswizard.run.folders import JOURNAL
+
+UNSYNCED = (OutputReceived, LayerProgressed, WaitPolled)
+"""Events that need not be on disk before the run goes on."""
+
+
+def _opened(path: Path) -> IO[str]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")
+
+
+class JournalWriter:
+    """Writes events as they come; called by one emitter at a time (the hub's lock).
+
+    ``problem`` says why writing ended, if it did (a full disk): the run then stops at the next
+    border instead of going on unrecorded.
+    """
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self._folder = folder
+        self._redactor = redactor
+        self._file = _opened(folder / JOURNAL)
+        self._logs: dict[str, IO[str]] = {}
+        self.problem = ""
+
+    def write(self, event: Event) -> None:
+        """Append an event; on disk before this returns, except for mere progress."""
+        if self.problem:
+            return
+        try:
+            self._file.write(self._redactor.text(event.model_dump_json()) + "\n")
+            if isinstance(event, OutputReceived):
+                self._log(event)
+            if not isinstance(event, UNSYNCED):
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self.problem = f"{self._folder / JOURNAL} cannot be written: {error.strerror}"
+
+    def _log(self, event: OutputReceived) -> None:
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", event.host).lstrip(".") or "cluster"
+        if name not in self._logs:
+            hosts = self._folder / "hosts"
+            hosts.mkdir(mode=0o700, exist_ok=True)
+            self._logs[name] = _opened(hosts / f"{name}.log")
+        lines = "".join(f"{line}\n" for line in event.lines)
+        self._logs[name].write(self._redactor.text(lines))
+
+    def flush(self) -> None:
+        """Push progress out too."""
+        for file in (self._file, *self._logs.values()):
+            try:
+                file.flush()
+            except OSError as error:
+                self.problem = self.problem or f"{file.name} cannot be written: {error.strerror}"
+
+    def close(self) -> None:
+        """Push everything out and close."""
+        self.flush()
+        for file in (self._file, *self._logs.values()):
+            try:
+                file.close()
+            except OSError:
+                continue
+
+
+def read_journal(folder: Path) -> Iterator[Event]:
+    """The events of a run, in order. A torn or damaged line is left out.
+
+    Raises:
+        PreconditionError: there is no journal.
+    """
+    try:
+        data = (folder / JOURNAL).read_bytes()
+    except OSError as error:
+        raise PreconditionError(
+            f"the journal of run {folder.name} cannot be read", said=str(error)
+        ) from error
+    for line in data.split(b"\n"):
+        try:
+            yield EVENT.validate_json(line)
+        except (ValidationError, ValueError):
+            continue

@@ -1,0 +1,61 @@
+"""The inverse of a run, as a plan like any other."""
+
+from __future__ import annotations
+
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.errors import PreconditionError
+from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan
+from deiswizard.plan.step import RemoveKeyStep, WriteKeyStep
+from deiswizard.run.state import RunState
+from deiswizard.vocabulary import Danger, StepStatus
+
+
+def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
+    """The plan that takes a run back, made from a new snapshot.
+
+    Raises:
+        PreconditionError: the run changed nothing, or cannot be taken back; says why.
+    """
+    plan = state.plan
+    if plan is None:
+        raise PreconditionError("this run never began")
+    if not plan.undo:
+        raise PreconditionError(f"'{plan.title}' is not taken back by a run", said=plan.impact.undo)
+    done = (StepStatus.DONE, StepStatus.WARNING, StepStatus.UNKNOWN, StepStatus.RUNNING)
+    changed = [
+        step
+        for step in plan.steps
+        if step.danger is not Danger.READ and state.steps[step.id].status in done
+    ]
+    if not changed:
+        raise PreconditionError("this run changed nothing", do="there is nothing to take back")
+    keys = [
+        step.key
+        for stage in plan.undo
+        for step in stage.steps
+        if isinstance(step, WriteKeyStep | RemoveKeyStep)
+    ]
+    facts = {key: snapshot.key(key) for key in keys}
+    return plan.model_copy(
+        update={
+            "title": f"Undo: {plan.title}",
+            "changes": tuple(
+                Change(where=c.where, current=c.desired, desired=c.current, note=c.note)
+                for c in plan.changes
+            ),
+            "stages": plan.undo,
+            "undo": (),
+            "impact": plan.impact.model_copy(
+                update={"undo": "run the recommendation again to have it back"}
+            ),
+            "basis": Basis(
+                taken_at=snapshot.taken_at,
+                etcd_index=snapshot.etcd.index,
+                keys=tuple(
+                    KeyBasis(key=key, index=fact.index if fact else 0)
+                    for key, fact in facts.items()
+                ),
+                machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
+            ),
+        }
+    )

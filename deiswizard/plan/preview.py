@@ -53,7 +53,7 @@ def commands(plan: Plan) -> tuple[CommandGroup, ...]:
             for step in stage.steps:
                 if step.host != host:
                     continue
-                kind = step.kind
+                kind: str = step.kind
                 if isinstance(step, WaitStep):
                     kind = f"wait, {step.timeout:.0f} s at most"
                 lines.append(CommandLine(step.title, shown(step), step.danger, kind))

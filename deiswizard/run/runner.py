@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -28,7 +29,9 @@ from deiswizard.run.state import RunState
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 FLUSH_SECONDS = 1.0
-UNFINISHED = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.BLOCKED, StepStatus.WAITING)
+UNFINISHED = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.WAITING)
+"""What keeps a stage open. A blocked step does not: it waits for one of these, or was given up
+with the step that the operator left out."""
 
 
 def whoami() -> str:
@@ -99,17 +102,14 @@ class Run:
 
     def retry(self, steps: Sequence[str] | None = None) -> None:
         """Run these failed or unknown steps again (default: all of them)."""
-        state = self.hub.state
-        again = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.BLOCKED)
         chosen = [
             name
-            for name, step in state.steps.items()
-            if step.status in again and (steps is None or name in steps)
-        ]
-        chosen += [
-            name
-            for name, step in state.steps.items()
-            if step.status is StepStatus.BLOCKED and name not in chosen
+            for name, step in self.hub.state.steps.items()
+            if step.status is StepStatus.BLOCKED
+            or (
+                step.status in (StepStatus.FAILED, StepStatus.UNKNOWN)
+                and (steps is None or name in steps)
+            )
         ]
         self._decide(e.RetryRequested(at=self._clock(), steps=tuple(chosen)))
 
@@ -178,14 +178,11 @@ class Run:
                 return RunStatus.STOPPED, "stopped by the operator"
             failed = tuple(step.id for step in left)
             if not self._interactive:
-                bad = sum(steps[name].status is not StepStatus.BLOCKED for name in failed)
-                return (
-                    RunStatus.FAILED,
-                    f"{bad} of {len(stage.steps)} steps of '{stage.title}' failed",
-                )
+                bad = f"{len(left)} of {len(stage.steps)} steps of '{stage.title}' failed"
+                return RunStatus.FAILED, bad
             self.hub.emit(e.DecisionNeeded(at=self._clock(), stage=stage.id, failed=failed))
             with self._decided:
-                self._decided.wait_for(lambda left=left: self._is_decided(left))
+                self._decided.wait_for(partial(self._is_decided, left))
 
     def _is_decided(self, left: Sequence[Step]) -> bool:
         """The operator stopped, or asked for a retry, or has left out all that had failed."""
@@ -194,7 +191,7 @@ class Run:
         return (
             self._stop.is_set()
             or StepStatus.WAITING in statuses
-            or all(status in (StepStatus.SKIPPED, StepStatus.BLOCKED) for status in statuses)
+            or all(status is StepStatus.SKIPPED for status in statuses)
         )
 
     def _run_lanes(self, stage: Stage) -> None:

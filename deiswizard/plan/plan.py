@@ -100,6 +100,7 @@ class Plan(Frozen):
     basis: Basis
     undo: tuple[Stage, ...] = ()
     secrets: tuple[str, ...] = ()
+    is_undo: bool = False
 
     @property
     def steps(self) -> Iterator[Step]:

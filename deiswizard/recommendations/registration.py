@@ -77,7 +77,7 @@ def live_command(snapshot: Snapshot) -> str:
 
 
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
-    """Is there an admin, and what does the live controller say?"""
+    """Ask whether there is an admin, and what the live controller says."""
     found = []
     if (host := database_host(snapshot)) and host.reachable:
         found.append(Question(id=ADMINS, host=host.name, command=admins_command(snapshot)))

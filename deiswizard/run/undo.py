@@ -6,6 +6,7 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan
 from deiswizard.plan.step import RemoveKeyStep, WriteKeyStep
+from deiswizard.run.events import Check
 from deiswizard.run.state import RunState
 from deiswizard.vocabulary import Danger, StepStatus
 
@@ -45,6 +46,7 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
             ),
             "stages": plan.undo,
             "undo": (),
+            "is_undo": True,
             "impact": plan.impact.model_copy(
                 update={"undo": "run the recommendation again to have it back"}
             ),
@@ -59,3 +61,21 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
             ),
         }
     )
+
+
+def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
+    """Whether the keys are again as the plan wanted them."""
+    checks = []
+    for step in plan.steps:
+        if isinstance(step, WriteKeyStep | RemoveKeyStep):
+            wanted = step.value if isinstance(step, WriteKeyStep) else None
+            fact = after.key(step.key)
+            now = fact.value if fact else None
+            checks.append(
+                Check(
+                    title=f"{step.key} is {wanted or 'absent'} again",
+                    ok=now == wanted,
+                    evidence=f"it is {now or 'absent'}",
+                )
+            )
+    return tuple(checks)

@@ -1,0 +1,140 @@
+"""The command line: arguments to one call. Everything that is started here is imported late."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deiswizard import __version__
+
+EPILOG = """\
+without a command: guided set-up of the cluster at HOST (or DEISCTL_TUNNEL)
+
+exit status: check 0 all ok, 2 something to do, 1 could not look; apply 0 done and verified,
+1 refused or failed, 2 wrong answers; every command 130 when interrupted
+"""
+
+COMMANDS = ("open", "demo", "check", "plan", "apply", "runs", "show", "replay", "undo", "guided")
+
+
+def _cluster_flags(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
+    if positional:
+        parser.add_argument(
+            "host", nargs="?", metavar="HOST", help="address of one host of the cluster"
+        )
+    group = parser.add_argument_group("which cluster")
+    group.add_argument("--tunnel", metavar="HOST[:PORT]", help="as deisctl's; also DEISCTL_TUNNEL")
+    group.add_argument("--user", help="SSH user (default: core)")
+    group.add_argument(
+        "--identity",
+        "-i",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="private key",
+    )
+    group.add_argument("--ssh-config", type=Path, metavar="FILE", help="instead of ~/.ssh/config")
+    group.add_argument(
+        "--known-hosts",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="instead of ~/.ssh/known_hosts",
+    )
+    group.add_argument(
+        "--demo", nargs="?", const="three", metavar="SCENARIO", help="a pretend cluster instead"
+    )
+    group.add_argument(
+        "--speed", type=float, default=1.0, help="of the pretend cluster or a replay (default: 1)"
+    )
+
+
+def _screen_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plain", action="store_true", help="questions line by line, no screen")
+    parser.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="deiswizard",
+        description="A guided way to make a Deis v1 cluster ready for production.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"deiswizard {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    guided = commands.add_parser("guided", help="guided set-up (what HOST alone does)")
+    _cluster_flags(guided)
+    _screen_flags(guided)
+
+    opened = commands.add_parser("open", help="one recommendation's screen")
+    opened.add_argument("recommendation", metavar="RECOMMENDATION")
+    _cluster_flags(opened)
+    _screen_flags(opened)
+
+    demo = commands.add_parser("demo", help="the same program on a pretend cluster")
+    demo.add_argument(
+        "words",
+        nargs="*",
+        metavar="[serve] [SCENARIO]",
+        help="serve: only the pretend cluster, for ssh, etcdctl and docker",
+    )
+    demo.add_argument("--speed", type=float, default=1.0, help="how fast time runs (default: 1)")
+    _screen_flags(demo)
+
+    check = commands.add_parser("check", help="audit; changes nothing")
+    _cluster_flags(check)
+    check.add_argument("--json", action="store_true")
+    check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
+
+    plan = commands.add_parser("plan", help="what would change and run")
+    plan.add_argument("recommendations", nargs="+", metavar="RECOMMENDATION")
+    plan.add_argument("-a", "--answers", type=Path, metavar="FILE")
+    plan.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the plan as JSON")
+    plan.add_argument("--host", metavar="HOST", help="address of one host of the cluster")
+    _cluster_flags(plan, positional=False)
+    plan.add_argument("--json", action="store_true")
+
+    apply = commands.add_parser("apply", help="run a saved plan, or answers")
+    apply.add_argument("what", nargs="+", metavar="PLAN.json | RECOMMENDATION")
+    apply.add_argument("-a", "--answers", type=Path, metavar="FILE")
+    apply.add_argument("--yes", action="store_true", help="run without asking")
+    apply.add_argument("--host", metavar="HOST", help="address of one host of the cluster")
+    _cluster_flags(apply, positional=False)
+    apply.add_argument("--json", action="store_true")
+
+    runs = commands.add_parser("runs", help="what was run")
+    runs.add_argument("--json", action="store_true")
+    show = commands.add_parser("show", help="how far a run got")
+    show.add_argument("run", metavar="RUN")
+    show.add_argument("--json", action="store_true")
+    replay = commands.add_parser("replay", help="see a run again")
+    replay.add_argument("run", metavar="RUN")
+    replay.add_argument("--speed", type=float, default=1.0, help="0: at once (default: 1)")
+    replay.add_argument("--json", action="store_true", help="events as JSON lines")
+    _screen_flags(replay)
+    undo = commands.add_parser("undo", help="take a run back")
+    undo.add_argument("run", metavar="RUN")
+    undo.add_argument("--yes", action="store_true", help="run without asking")
+    undo.add_argument("--json", action="store_true")
+    _cluster_flags(undo)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
+        words.insert(0, "guided")
+    args = build_parser().parse_args(words)
+    module = importlib.import_module(f"deiswizard.commands.{args.command}")
+    from deiswizard.commands.failing import guarded
+
+    return guarded(lambda: int(module.run(args)))

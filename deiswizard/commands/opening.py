@@ -1,0 +1,77 @@
+"""From flags to a connected cluster, for the commands without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.known_hosts import UnknownKey
+from deiswizard.inventory import Target, resolve
+from deiswizard.session import Session
+
+
+class TerminalAsker:
+    """Asks on the terminal; without one the answer is no."""
+
+    def accept_host_keys(self, keys: Sequence[UnknownKey]) -> bool:
+        """One table, one question."""
+        print("These hosts are not known yet:", file=sys.stderr)
+        for key in keys:
+            print(f"  {key.host:24} {key.key_type:20} {key.fingerprint}", file=sys.stderr)
+        if not sys.stdin.isatty():
+            print(
+                "  nobody is here to accept them: connect once with the wizard, or use ssh-keyscan",
+                file=sys.stderr,
+            )
+            return False
+        print("Compare them with the hosts' consoles. Accept all? [y/N] ", end="", file=sys.stderr)
+        return input().strip().lower() in ("y", "yes")
+
+    def passphrase(self, identity: Path) -> SecretStr | None:
+        """Typed unseen."""
+        if not sys.stdin.isatty():
+            return None
+        return SecretStr(getpass.getpass(f"passphrase of {identity}: ")) or None
+
+
+def say_progress(progress: ConnectProgress) -> None:
+    """Only what went wrong is worth a line."""
+    if progress.state == "failed":
+        print(f"{progress.host}: {progress.said}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def target_of(args: argparse.Namespace) -> Iterator[Target]:
+    """Where to connect; with ``--demo`` a pretend cluster that lives as long."""
+    if getattr(args, "demo", None):
+        from deiswizard.demo.cluster import PretendCluster
+
+        with PretendCluster.start(args.demo, speed=args.speed) as pretend:
+            yield pretend.target
+        return
+    yield resolve(
+        getattr(args, "host", None),
+        tunnel=args.tunnel,
+        user=args.user,
+        identities=args.identity,
+        ssh_config=args.ssh_config,
+        known_hosts=args.known_hosts,
+    )
+
+
+@contextlib.contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Session]:
+    """The cluster that the flags name, connected."""
+    with target_of(args) as target:
+        session = Session.open(target, TerminalAsker(), say_progress)
+        try:
+            yield session
+        finally:
+            session.close()

@@ -1,0 +1,55 @@
+"""``deiswizard plan``: what would change and run; nothing does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from deiswizard.answers import AnswersFile, load
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.commands.opening import opened
+from deiswizard.errors import AnswersError
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.preview import View, as_text
+from deiswizard.recommendations import catalogue
+
+VIEWS: tuple[View, ...] = ("changes", "commands", "impact")
+
+
+def answers_of(args: argparse.Namespace) -> AnswersFile:
+    """The answers file, or an empty one: then every choice is the default."""
+    from pathlib import Path
+
+    ids = tuple(recommendation.id for recommendation in catalogue.ALL)
+    return load(args.answers, ids) if args.answers else AnswersFile(Path("(defaults)"), {}, {})
+
+
+def plans_for(names: list[str], answers: AnswersFile, snapshot: Snapshot) -> list[Plan]:
+    """A plan for each named recommendation. Raises AnswersError, PreconditionError."""
+    chosen = [catalogue.named(name) for name in names]
+    return [r.plan(snapshot, answers.choices_for(r, snapshot)) for r in chosen]
+
+
+def text_of(plan: Plan) -> str:
+    """All three views of a plan."""
+    return "\n\n".join(f"{view.upper()}\n{as_text(plan, view)}" for view in VIEWS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the plans, print or save them."""
+    answers = answers_of(args)
+    for name in args.recommendations:
+        catalogue.named(name)
+    if args.output and len(args.recommendations) != 1:
+        raise AnswersError("-o saves one plan", do="name one recommendation")
+    with opened(args) as session:
+        plans = plans_for(args.recommendations, answers, session.look())
+    if args.output:
+        args.output.write_text(plans[0].model_dump_json(indent=2) + "\n", encoding="utf-8")
+        print(f"saved: {args.output}", file=sys.stderr)
+    if args.json:
+        print(json.dumps([plan.model_dump(mode="json") for plan in plans], indent=2))
+    elif not args.output:
+        print("\n\n".join(f"== {plan.title} ==\n{text_of(plan)}" for plan in plans))
+    return 0

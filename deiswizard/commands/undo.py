@@ -1,0 +1,19 @@
+"""``deiswizard undo RUN``: take a run back, by a plan like any other."""
+
+from __future__ import annotations
+
+import argparse
+
+from deiswizard.commands.apply import run_all
+from deiswizard.commands.opening import opened
+from deiswizard.run.folders import find_run
+from deiswizard.run.replay import final_state
+from deiswizard.run.undo import undo_plan
+
+
+def run(args: argparse.Namespace) -> int:
+    """Preview, confirm, run, verify."""
+    state = final_state(find_run(args.run))
+    with opened(args) as session:
+        before = session.look()
+        return run_all(args, session, [undo_plan(state, before)], before)

@@ -1,0 +1,92 @@
+"""The guided set-up as questions line by line: for screen readers, dumb terminals, and scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deiswizard.answers import build, remember, remembered
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.commands.apply import run_plan, text_of
+from deiswizard.commands.check import as_lines
+from deiswizard.commands.opening import TerminalAsker, say_progress
+from deiswizard.inventory import Target
+from deiswizard.recommendations import catalogue
+from deiswizard.recommendations.base import Choices, FormField, Recommendation
+from deiswizard.run.summary import headline
+from deiswizard.session import Session
+
+
+def guide(target: Target, open_first: str = "") -> int:
+    """Connect, then overview and recommendations until the operator quits."""
+    session = Session.open(target, TerminalAsker(), say_progress)
+    try:
+        if open_first:
+            _walk(session, session.look(), catalogue.named(open_first))
+            return 0
+        while True:
+            snapshot = session.look()
+            print("\n".join(as_lines(snapshot, [r.assess(snapshot) for r in catalogue.ALL], True)))
+            names = ", ".join(f"{r.number} {r.id}" for r in catalogue.ALL)
+            answer = _ask(f"Open which ({names}), l to look again, q to quit")
+            if answer in ("q", "quit", ""):
+                return 0
+            if answer not in ("l", "look"):
+                chosen = [r for r in catalogue.ALL if answer in (r.id, str(r.number))]
+                if not chosen:
+                    print(f"'{answer}' is none of: {names}")
+                    continue
+                _walk(session, snapshot, chosen[0])
+    except EOFError:
+        return 0
+    finally:
+        session.close()
+
+
+def _ask(question: str, default: str = "") -> str:
+    shown = f" [{default}]" if default else ""
+    return input(f"{question}{shown}: ").strip() or default
+
+
+def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) -> None:
+    """Choose, preview, run, verify."""
+    print(f"\n{recommendation.title}. {recommendation.why}")
+    choices = _choose(session.name, snapshot, recommendation)
+    plan = recommendation.plan(snapshot, choices)
+    print(text_of(plan))
+    if _ask("Run this? (yes or no)", "no") not in ("y", "yes"):
+        print("nothing was changed")
+        return
+    state, _ = run_plan(session, plan, snapshot)
+    print(headline(state))
+
+
+def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) -> Choices:
+    """Ask field by field until the whole is right; answers are kept for next time."""
+    raw: dict[str, Any] = recommendation.defaults(snapshot).model_dump(mode="json")
+    raw |= {k: v for k, v in remembered(cluster, recommendation).items() if k in raw}
+    while True:
+        for form_field in recommendation.fields:
+            if form_field.shown is None or form_field.shown(snapshot, raw):
+                raw[form_field.name] = _field(snapshot, form_field, raw[form_field.name])
+        choices, problems = build(recommendation, raw)
+        found = problems if choices is None else recommendation.check_choices(snapshot, choices)
+        for problem in found:
+            allowed = f" Allowed: {problem.allowed}." if problem.allowed else ""
+            print(f"  {problem.field}: {problem.what}.{allowed}")
+        if choices is not None and not any(problem.blocks for problem in found):
+            remember(cluster, recommendation, choices)
+            return choices
+
+
+def _field(snapshot: Snapshot, form_field: FormField, now: Any) -> Any:
+    options = form_field.options(snapshot) if form_field.options else ()
+    for option in options:
+        star = " (recommended)" if option.recommended else ""
+        print(f"  {option.value}: {option.label} {option.note} {option.warning}{star}".rstrip())
+    if form_field.explain:
+        print(f"  {form_field.explain}")
+    if form_field.kind in ("many", "list"):
+        words = _ask(form_field.label, " ".join(now)).replace(",", " ").split()
+        return [] if words == ["-"] else words
+    answer = _ask(form_field.label, str(now))
+    return int(answer) if form_field.kind == "number" and answer.isdecimal() else answer

@@ -23,8 +23,9 @@ class Target:
     """A host to log in to, and how.
 
     ``jumps`` are gone through first, outermost first. New host keys go to the first file of
-    ``known_hosts``. ``alias`` is what the operator typed. The explicit settings are kept for
-    ``for_host``.
+    ``known_hosts``. With ``identities_only`` the agent is used only for the keys named in
+    ``identities`` (as IdentitiesOnly in ssh config). ``alias`` is what the operator typed. The
+    explicit settings are kept for ``for_host``.
     """
 
     host: str
@@ -32,6 +33,7 @@ class Target:
     user: str = DEFAULT_USER
     identities: tuple[Path, ...] = ()
     use_agent: bool = True
+    identities_only: bool = False
     jumps: tuple[Target, ...] = ()
     known_hosts: tuple[Path, ...] = ()
     alias: str = ""
@@ -139,7 +141,7 @@ def _with_settings(
         port=port or settings.port or 22,
         user=base.explicit_user or settings.user or DEFAULT_USER,
         identities=(*base.explicit_identities, *settings.identities),
-        use_agent=not settings.identities_only,
+        identities_only=settings.identities_only,
         jumps=tuple(jumps),
         known_hosts=base.explicit_known_hosts or settings.known_hosts or default_known_hosts,
     )

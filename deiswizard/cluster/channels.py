@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_WINDOW_ADJUST
+from paramiko.common import cMSG_CHANNEL_REQUEST, cMSG_CHANNEL_WINDOW_ADJUST
 
 from deiswizard.cluster.access import CommandResult, LineSink
 from deiswizard.errors import CancelledError
@@ -28,7 +28,13 @@ BATCH_SECONDS = 0.05
 MAX_LINE = 100_000
 """A longer line is handed on in pieces."""
 
+MAX_KEPT = 64 * 1024 * 1024
+"""Bytes of output that a result holds; a command that prints more is for ``on_lines``."""
+
 CANCEL_POLL = 0.2
+WINDOW_POLL = 0.01
+"""How often stdin looks whether the far side takes more; paramiko has no event for that."""
+
 STDIN_CHUNK = 32 * 1024
 
 
@@ -131,7 +137,7 @@ def reopen_window(channel: paramiko.Channel, size: int) -> None:
     """Let the far side send as much again as was drained."""
     inside: Any = channel
     grown = inside._check_add_window(size)
-    if grown > 0:
+    if grown > 0 and inside.transport.is_active():
         message = paramiko.Message()
         message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
         message.add_int(inside.remote_chanid)
@@ -146,12 +152,19 @@ class _Collector:
         self._on_lines = on_lines
         self._splitters = {"out": LineSplitter(), "err": LineSplitter()}
         self._kept: dict[str, list[bytes]] = {"out": [], "err": []}
+        self._kept_size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """More was printed than a result holds."""
+        return self._kept_size > MAX_KEPT
 
     def take(self, held: Sequence[tuple[str, bytes]], final: bool) -> None:
         """Hand on what was drained, in order of arrival, one batch for each stretch of a stream."""
         if self._on_lines is None:
             for stream, data in held:
                 self._kept[stream].append(data)
+                self._kept_size += len(data)
             return
         stretch: list[bytes] = []
         for index, (stream, data) in enumerate(held):
@@ -170,6 +183,57 @@ class _Collector:
         return b"".join(self._kept[stream]).decode("utf-8", errors="replace")
 
 
+class _Writer:
+    """Feeds a command's stdin as far as the far side takes it, and closes it afterwards."""
+
+    def __init__(self, channel: paramiko.Channel, data: bytes) -> None:
+        self._channel = channel
+        self._unsent = memoryview(data)
+        self.is_done = False
+
+    def push(self) -> None:
+        """Send what fits now. A command that ends without reading its input is no error."""
+        try:
+            while self._unsent and self._channel.send_ready():
+                sent = self._channel.send(self._unsent[:STDIN_CHUNK].tobytes())
+                self._unsent = self._unsent[sent:]
+            if not self._unsent:
+                self._channel.shutdown_write()
+                self.is_done = True
+        except (OSError, EOFError):
+            self.is_done = True
+
+
+def _request(
+    channel: paramiko.Channel, command: str, deadline: float, cancel: threading.Event | None
+) -> None:
+    """Ask for the command, as paramiko's exec_command, which waits for ever and uninterrupted."""
+    inside: Any = channel
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(inside.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    inside._event_pending()
+    inside.transport._send_user_message(message)
+    while not inside.event.wait(CANCEL_POLL):
+        if cancel is not None and cancel.is_set():
+            raise _stopped(channel)
+        if time.monotonic() > deadline:
+            raise paramiko.SSHException("the host did not say that it began")
+    if not inside.event_ready:
+        raise paramiko.SSHException("the host would not run a command")
+
+
+def _stopped(channel: paramiko.Channel) -> CancelledError:
+    channel.close()
+    return CancelledError(
+        "stopped waiting for a command",
+        state="the command may still be running on the host",
+    )
+
+
 def run_on(
     channel: paramiko.Channel,
     command: str,
@@ -181,60 +245,58 @@ def run_on(
 ) -> CommandResult:
     """Run ``command`` on a fresh session channel and wait for its end.
 
+    ``on_lines`` is called in the caller's own thread: however long it takes, the connection and
+    the other commands on it go on.
+
     Raises:
         CancelledError: ``cancel`` was set. Closing the channel does not end the command there.
         paramiko.SSHException: the command could not be started.
     """
     began = time.monotonic()
+    deadline = began + timeout
     sink, collector = Sink(), _Collector(on_lines)
+
+    def result(code: int | None, why: str = "") -> CommandResult:
+        channel.close()
+        seconds = time.monotonic() - began
+        return CommandResult(code, collector.text("out"), collector.text("err"), seconds, why)
+
     sink.attach(channel)
     channel.settimeout(timeout)
-    channel.exec_command(command)
-    unsent = memoryview(stdin or b"")
-    stdin_open = True
+    _request(channel, command, deadline, cancel)
+    writer = _Writer(channel, stdin or b"")
     ended = False
     while True:
-        left = timeout - (time.monotonic() - began)
-        if stdin_open and not unsent:
-            channel.shutdown_write()
-            stdin_open = False
-        if stdin_open and channel.send_ready():
-            unsent = unsent[channel.send(unsent[:STDIN_CHUNK].tobytes()) :]
-        if ended and channel.status_event.wait(min(CANCEL_POLL, max(left, 0.0))):
+        if not writer.is_done:
+            writer.push()
+        left = max(deadline - time.monotonic(), 0.0)
+        if ended and channel.status_event.wait(min(CANCEL_POLL, left)):
             break
-        wait = 0.01 if stdin_open else min(CANCEL_POLL, max(left, 0.0))
+        wait = min(CANCEL_POLL if writer.is_done else WINDOW_POLL, left)
         held, size, ended = sink.drain(0.0 if ended else wait)
-        collector.take(held, ended)
+        collector.take(held, False)
         if size:
             reopen_window(channel, size)
         if cancel is not None and cancel.is_set():
-            channel.close()
-            raise CancelledError(
-                "stopped waiting for a command",
-                state="the command may still be running on the host",
+            raise _stopped(channel)
+        if collector.is_full:
+            return result(
+                None,
+                f"it printed more than {MAX_KEPT // 1024 // 1024} MiB; the rest was not waited for",
             )
         if left <= 0:
-            channel.close()
-            return CommandResult(
-                None,
-                collector.text("out"),
-                collector.text("err"),
-                time.monotonic() - began,
-                f"no end within {timeout:.0f} s; the command may still be running there",
+            collector.take((), True)
+            return result(
+                None, f"no end within {timeout:.0f} s; the command may still be running there"
             )
-    held, _, _ = sink.drain(0.0)
-    collector.take(held, True)
-    code: int | None = channel.exit_status
-    why = ""
-    if code == -1:
-        code = None
-        transport = channel.get_transport()
-        why = (
-            "it was ended by a signal"
-            if transport is not None and transport.is_active()
-            else "the connection was lost while the command ran; it may still be running there"
-        )
-    channel.close()
-    return CommandResult(
-        code, collector.text("out"), collector.text("err"), time.monotonic() - began, why
+    collector.take(sink.drain(0.0)[0], True)
+    if channel.exit_status != -1:
+        return result(channel.exit_status)
+    if signal := getattr(channel, "exit_signal", ""):
+        return result(None, f"it was ended by the signal {signal}")
+    transport = channel.get_transport()
+    if transport is not None and transport.is_active():
+        return result(None, "the host did not say how it ended; a signal may have ended it")
+    return result(
+        None, "the connection was lost while the command ran; it may still be running there"
     )

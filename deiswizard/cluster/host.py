@@ -3,128 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import random
-import secrets
 import shlex
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import paramiko
-from paramiko.ssh_exception import IncompatiblePeer
 
 from deiswizard.cluster.access import CommandResult, LineSink
 from deiswizard.cluster.auth import Credentials
 from deiswizard.cluster.channels import WINDOW, run_on
-from deiswizard.cluster.known_hosts import (
-    KnownHosts,
-    UnknownKey,
-    Verdict,
-    fingerprint,
-    name_in_file,
-)
-from deiswizard.cluster.transport import CHANNEL_TIMEOUT, KEEPALIVE, Transport, dial
-from deiswizard.errors import HostKeyError, LinkError, StepError
+from deiswizard.cluster.dial import transient
+from deiswizard.cluster.handshake import UnknownHostKeyError, check_key, shake_hands, shown_key
+from deiswizard.cluster.known_hosts import KnownHosts
+from deiswizard.cluster.transport import CHANNEL_TIMEOUT, POLL, Transport
+from deiswizard.cluster.upload import checksum_command, store_command, store_seconds
+from deiswizard.errors import CancelledError, LinkError, StepError
 from deiswizard.inventory import Target
+
+__all__ = ["HostLink", "UnknownHostKeyError"]
 
 SESSIONS = 4
 """Commands side by side on one host; sshd allows ten sessions (MaxSessions)."""
 
-RETRIES = 3
-RETRY_SECONDS = 0.5
+CHECKSUM_SECONDS = 120.0
+CONNECT_PATIENCE = 90.0
+"""Seconds to wait for another thread that is connecting to the same host."""
 
 
-class UnknownHostKeyError(HostKeyError):
-    """The host showed a key that no known_hosts file knows."""
-
-    def __init__(self, key: UnknownKey) -> None:
-        super().__init__(
-            key.host,
-            f"the key of {key.host} is not known ({key.fingerprint})",
-            state="nothing was sent to it",
-            do="compare the fingerprint with the host's console and accept it",
-        )
-        self.key = key
-
-
-def _handshake(target: Target, through: HostLink | None, keys: KnownHosts | None) -> Transport:
-    """Connect and exchange keys; tried again with growing pauses when the network is at fault."""
-    for attempt in range(1, RETRIES + 1):
-        transport: Transport | None = None
-        try:
-            sock: Any = (
-                dial(target.host, target.port)
-                if through is None
-                else through.open_tcp(target.host, target.port)
-            )
-            transport = Transport(sock)
-            if keys is not None:
-                transport.prefer_host_keys(keys.key_types_for(target.host, target.port))
-            transport.start_client(timeout=CHANNEL_TIMEOUT)
-            return transport
-        except LinkError as error:
-            if attempt == RETRIES or not error.is_transient:
-                raise
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            if transport is not None:
-                transport.close()
-            if attempt == RETRIES or isinstance(error, IncompatiblePeer):
-                raise LinkError(
-                    target.host,
-                    f"{target.host} did not speak SSH on port {target.port}",
-                    said=str(error),
-                    do="check that sshd runs there and has room (MaxStartups)",
-                ) from error
-        time.sleep(RETRY_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
-    raise AssertionError("the loop above returns or raises")
-
-
-def _shown_key(transport: Transport, target: Target) -> UnknownKey:
-    key = transport.get_remote_server_key()
-    return UnknownKey(
-        host=target.host,
-        name_in_file=name_in_file(target.host, target.port),
-        key_type=key.get_name(),
-        fingerprint=fingerprint(key.asbytes()),
-        key_b64=key.get_base64(),
-    )
-
-
-def check_key(keys: KnownHosts, key: UnknownKey, port: int) -> None:
-    """Judge a host's key as OpenSSH does.
-
-    Raises:
-        UnknownHostKeyError: nobody has accepted it yet.
-        HostKeyError: it has changed or is revoked. There is no way around this one.
-    """
-    match keys.check(key.host, port, key.key_type, key.key_b64):
-        case Verdict.KNOWN:
-            return
-        case Verdict.UNKNOWN:
-            raise UnknownHostKeyError(key)
-        case Verdict.REVOKED:
-            raise HostKeyError(
-                key.host,
-                f"the key of {key.host} is revoked in known_hosts ({key.fingerprint})",
-                state="nothing was sent to this host",
-                do="find out who answers at this address",
-            )
-        case Verdict.CHANGED:
-            raise HostKeyError(
-                key.host,
-                f"the key of {key.host} has CHANGED: it now shows {key.fingerprint}",
-                state="nothing was sent to this host; somebody may be answering in its place",
-                do="find out why. Only if the host was made anew: ssh-keygen -R "
-                f"'{key.name_in_file}', then connect again",
-            )
+def _acquired(
+    lock: threading.Lock | threading.Semaphore,
+    seconds: float,
+    cancel: threading.Event | None,
+) -> bool:
+    """Wait for a lock with a limit. Raises CancelledError when ``cancel`` is set meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not lock.acquire(timeout=POLL):
+        if cancel is not None and cancel.is_set():
+            raise CancelledError("stopped while waiting for a host")
+        if time.monotonic() > deadline:
+            return False
+    return True
 
 
 class HostLink:
     """One host, one connection; made again on the next use after it was lost.
 
-    Implements ``access.HostAccess``. Safe to use from many threads.
+    Implements ``access.HostAccess``. Safe to use from many threads. ``through`` is the host to go
+    through; the target's jumps are the caller's to open.
     """
 
     def __init__(
@@ -142,35 +68,51 @@ class HostLink:
         self._credentials = credentials
         self._through = through
         self._lock = threading.Lock()
-        self._sessions = threading.BoundedSemaphore(SESSIONS)
+        self._sessions = threading.Semaphore(SESSIONS)
         self._transport: Transport | None = None
-        self._closed = False
+        self._closed = threading.Event()
 
-    def open(self) -> HostLink:
+    def open(self, cancel: threading.Event | None = None) -> HostLink:
         """Connect and log in, if not connected already.
 
         Raises:
             LinkError, HostKeyError, LoginError: with the reason in plain words.
+            CancelledError: ``cancel`` was set.
         """
-        self._live()
+        self._live(cancel)
         return self
 
-    def _live(self) -> Transport:
-        with self._lock:
-            if self._closed:
-                raise LinkError(self.name, f"the connection to {self.name} was closed")
-            if self._transport is not None and self._transport.is_active():
-                return self._transport
-            transport = _handshake(self.target, self._through, self._keys)
-            try:
-                check_key(self._keys, _shown_key(transport, self.target), self.target.port)
-                self._credentials.log_in(transport, self.target, self.name)
-            except BaseException:
-                transport.close()
-                raise
-            transport.set_keepalive(KEEPALIVE)
-            self._transport = transport
+    def _live(self, cancel: threading.Event | None = None) -> Transport:
+        """The connection, made now if there is none."""
+        transport = self._transport
+        if transport is not None and transport.is_active() and not self._closed.is_set():
             return transport
+        if not _acquired(self._lock, CONNECT_PATIENCE, cancel):
+            raise transient(self.name, f"{self.name} is being connected, and does not answer")
+        try:
+            self._refuse_when_closed()
+            if self._transport is None or not self._transport.is_active():
+                self._transport = self._logged_in(cancel)
+            return self._transport
+        finally:
+            self._lock.release()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed.is_set():
+            raise LinkError(self.name, f"the connection to {self.name} was closed")
+
+    def _logged_in(self, cancel: threading.Event | None) -> Transport:
+        open_tcp = self._through.open_tcp if self._through is not None else None
+        transport = shake_hands(self.target, self._keys, open_tcp=open_tcp, cancel=cancel)
+        try:
+            check_key(self._keys, shown_key(transport, self.target), self.target.port)
+            self._credentials.log_in(transport, self.target, self.name, cancel)
+            self._refuse_when_closed()
+        except BaseException:
+            transport.close()
+            raise
+        transport.watch_peer()
+        return transport
 
     @property
     def is_connected(self) -> bool:
@@ -183,7 +125,10 @@ class HostLink:
         transport = self._transport
         if transport is None or self._through is not None:
             return self.target.host
-        address: str = transport.getpeername()[0]
+        try:
+            address: str = transport.getpeername()[0]
+        except OSError:  # lost meanwhile
+            return self.target.host
         return address
 
     @property
@@ -192,11 +137,10 @@ class HostLink:
         return (self._transport.remote_version or "") if self._transport else ""
 
     def close(self) -> None:
-        """End the connection for good."""
-        with self._lock:
-            self._closed = True
-            if self._transport is not None:
-                self._transport.close()
+        """End the connection for good; also one that is just being made."""
+        self._closed.set()
+        if self._transport is not None:
+            self._transport.close()
 
     @contextlib.contextmanager
     def _translated(self, what: str) -> Iterator[None]:
@@ -205,33 +149,43 @@ class HostLink:
         except paramiko.ChannelException as error:
             raise LinkError(self.name, f"{self.name}: {what}", said=error.text) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise LinkError(
+            raise transient(
                 self.name,
                 f"{self.name}: {what}: the connection was lost",
                 said=str(error),
                 do="the connection is made again at the next try",
             ) from error
 
-    def open_tcp(self, host: str, port: int) -> paramiko.Channel:
-        """A channel to ``host:port`` as seen from this host. Raises LinkError."""
-        transport = self._live()
+    def open_tcp(
+        self, host: str, port: int, cancel: threading.Event | None = None
+    ) -> paramiko.Channel:
+        """A channel to ``host:port`` as seen from this host. Raises LinkError, CancelledError."""
+        transport = self._forwarding(cancel)
         with self._translated(f"{host}:{port} cannot be reached from there"):
-            return transport.open_channel(
-                "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CHANNEL_TIMEOUT
-            )
+            return transport.open_kind("direct-tcpip", host, port, "127.0.0.1", 0, cancel=cancel)
 
-    def open_unix(self, path: str) -> paramiko.Channel:
-        """A channel to a unix socket on this host. Raises LinkError."""
-        transport = self._live()
+    def open_unix(self, path: str, cancel: threading.Event | None = None) -> paramiko.Channel:
+        """A channel to a unix socket on this host. Raises LinkError, CancelledError."""
+        transport = self._forwarding(cancel)
         with self._translated(f"{path} cannot be opened there"):
-            return transport.open_unix(path)
+            return transport.open_unix(path, cancel)
 
-    def disable_nagle(self) -> None:
+    def _forwarding(self, cancel: threading.Event | None) -> Transport:
+        """The connection, on which sshd has switched Nagle off."""
+        transport = self._live(cancel)
+        if not transport.has_had_session:
+            transport.has_had_session = True  # before, so that other threads do not do it as well
+            with contextlib.suppress(LinkError):
+                self.disable_nagle(cancel)
+        return transport
+
+    def disable_nagle(self, cancel: threading.Event | None = None) -> None:
         """Run one command, because sshd switches Nagle off only when a session starts.
 
-        A connection that only forwards would otherwise add 40 ms to every round trip.
+        A connection that only forwards would otherwise add 40 ms to every round trip. Done by
+        itself before the first channel.
         """
-        self.run("true", timeout=CHANNEL_TIMEOUT)
+        self.run("true", timeout=CHANNEL_TIMEOUT, cancel=cancel)
 
     def run(
         self,
@@ -245,12 +199,18 @@ class HostLink:
     ) -> CommandResult:
         """As ``access.HostAccess.run``."""
         text = f"sudo -n sh -c {shlex.quote(command)}" if sudo else command
-        with self._sessions:
-            transport = self._live()
+        if not _acquired(self._sessions, timeout, cancel):
+            raise transient(
+                self.name,
+                f"{SESSIONS} commands are running on {self.name}, and none ended "
+                f"within {timeout:.0f} s",
+                state="the command was not started",
+                do="wait for them, then try again",
+            )
+        try:
+            transport = self._live(cancel)
             with self._translated("no session could be opened"):
-                channel = transport.open_channel(
-                    "session", window_size=WINDOW, timeout=CHANNEL_TIMEOUT
-                )
+                channel = transport.open_kind("session", window=WINDOW, cancel=cancel)
             try:
                 return run_on(
                     channel, text, timeout=timeout, stdin=stdin, on_lines=on_lines, cancel=cancel
@@ -262,38 +222,35 @@ class HostLink:
                 )
             finally:
                 channel.close()
+        finally:
+            self._sessions.release()
 
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         """As ``access.HostAccess.upload``."""
-        wanted = hashlib.sha256(content).hexdigest()
-        folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{name}.deiswizard-{secrets.token_hex(4)}"
-        quoted = shlex.quote(temporary)
-        put = self.run(
-            f"umask 077 && cat > {quoted} && chmod {mode:04o} {quoted} && sha256sum {quoted}",
-            sudo=sudo,
-            stdin=content,
-            timeout=120,
-        )
-        if put.ok and put.out.split()[:1] == [wanted]:
-            moved = self.run(f"mv -f {quoted} {shlex.quote(path)}", sudo=sudo)
-            if moved.ok:
-                return wanted
-            put = moved
-        self.run(f"rm -f {quoted}", sudo=sudo)
+        command, checksum = store_command(path, content, mode)
+        stored = self.run(command, sudo=sudo, stdin=content, timeout=store_seconds(content))
+        if stored.ok:
+            return checksum
+        if stored.code is None:
+            raise transient(
+                self.name,
+                f"whether {path} was written on {self.name} is not known",
+                said=stored.why,
+                state="the file there is either as it was or whole, never half",
+                do="compare its checksum, or write it again",
+            )
         raise StepError(
             f"{path} could not be written on {self.name}",
-            said=put.err.strip() or put.why or "the checksum on the host differs",
+            said=stored.err.strip() or "the checksum on the host differs",
             state="the file there is as it was",
             do="look at room and rights on that host, then try again",
         )
 
     def checksum(self, path: str, *, sudo: bool = False) -> str | None:
         """As ``access.HostAccess.checksum``."""
-        quoted = shlex.quote(path)
-        result = self.run(f"test ! -e {quoted} || sha256sum {quoted}", sudo=sudo)
+        result = self.run(checksum_command(path), sudo=sudo, timeout=CHECKSUM_SECONDS)
+        if result.code is None:
+            raise transient(self.name, f"{path} could not be read", said=result.why)
         if not result.ok:
-            raise StepError(
-                f"{path} cannot be read on {self.name}", said=result.err.strip() or result.why
-            )
+            raise StepError(f"{path} cannot be read on {self.name}", said=result.err.strip())
         return result.out.split()[0] if result.out.strip() else None

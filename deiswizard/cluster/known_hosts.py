@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fnmatch
 import hashlib
 import hmac
 import os
+import re
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -25,13 +27,17 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class UnknownKey:
-    """A host key that no file knows. ``fingerprint`` as ``ssh-keygen -l`` prints it."""
+    """A host key that no file knows. ``fingerprint`` as ``ssh-keygen -l`` prints it.
+
+    ``note`` is what the operator should know before accepting it.
+    """
 
     host: str
     name_in_file: str
     key_type: str
     fingerprint: str
     key_b64: str
+    note: str = ""
 
 
 def name_in_file(host: str, port: int) -> str:
@@ -69,8 +75,15 @@ class _Pattern:
 def _one_matches(pattern: str, name: str) -> bool:
     if pattern.startswith("|1|"):
         return _hash_matches(pattern, name)
-    # fnmatch knows [sets], which known_hosts does not: there a bracket is part of "[host]:port".
-    return fnmatch.fnmatchcase(name, pattern.lower().replace("[", "[[]"))
+    return _glob(pattern.lower()).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """``*`` and ``?`` only: a bracket is part of ``[host]:port``, not a set of characters."""
+    pattern = re.sub(r"\*+", "*", pattern)
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.DOTALL)
 
 
 def _hash_matches(hashed: str, name: str) -> bool:
@@ -95,6 +108,8 @@ class KnownHosts:
         self.notes: list[str] = []
         self._plain: dict[str, dict[str, str]] = {}
         self._patterns: list[_Pattern] = []
+        self._found: dict[str, list[tuple[str, str, bool]]] = {}
+        self._lock = threading.Lock()
         for path in self.files:
             try:
                 text = path.read_text(encoding="utf-8", errors="replace")
@@ -129,6 +144,12 @@ class KnownHosts:
             self._patterns.append(_Pattern(names, words[1], words[2], marker == "@revoked"))
 
     def _lines_for(self, name: str) -> list[tuple[str, str, bool]]:
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = self._search(name)
+            return self._found[name]
+
+    def _search(self, name: str) -> list[tuple[str, str, bool]]:
         found = [(kind, key, False) for kind, key in self._plain.get(name, {}).items()]
         found += [
             (line.key_type, line.key_b64, line.is_revoked)
@@ -155,6 +176,16 @@ class KnownHosts:
         lines = self._lines_for(name_in_file(host, port))
         return tuple(dict.fromkeys(kind for kind, _, revoked in lines if not revoked))
 
+    def with_note(self, key: UnknownKey, port: int) -> UnknownKey:
+        """The key, with a warning where keys of another type are known for its host.
+
+        Somebody who answers in the host's place could show another type to look merely new.
+        """
+        known = self.key_types_for(key.host, port)
+        if not known:
+            return key
+        return replace(key, note=f"a key of another type is known already: {', '.join(known)}")
+
     def add(self, keys: Iterable[UnknownKey]) -> None:
         """Append accepted keys to the first file, in OpenSSH's form, and know them from now on.
 
@@ -162,6 +193,8 @@ class KnownHosts:
             OSError: the file could not be written.
         """
         accepted = list(keys)
+        if not accepted or not self.files:
+            return
         path = self.files[0]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         needs_newline = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
@@ -169,5 +202,7 @@ class KnownHosts:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(("\n" if needs_newline else "") + "".join(lines))
-        for key in accepted:
-            self._plain.setdefault(key.name_in_file, {})[key.key_type] = key.key_b64
+        with self._lock:
+            for key in accepted:
+                self._plain.setdefault(key.name_in_file, {})[key.key_type] = key.key_b64
+                self._found.pop(key.name_in_file, None)

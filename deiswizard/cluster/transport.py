@@ -1,7 +1,7 @@
 """paramiko's Transport, tuned and extended.
 
-Faster small packets, unix sockets on the far side (direct-streamlocal), and RSA keys against an
-sshd older than OpenSSH 7.2, which knows only SHA-1 signatures.
+Faster small packets, unix sockets on the far side (direct-streamlocal), a peer that is dead is
+noticed, and RSA keys against an sshd older than OpenSSH 7.2, which knows only SHA-1 signatures.
 """
 
 from __future__ import annotations
@@ -9,27 +9,36 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import socket
 import threading
 import time
 from typing import Any
 
 import paramiko
 from cryptography.hazmat.primitives import hashes
-from paramiko.common import cMSG_CHANNEL_OPEN
+from paramiko.common import (
+    MSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_OPEN,
+    cMSG_GLOBAL_REQUEST,
+)
 from paramiko.packet import Packetizer
 
-from deiswizard.errors import LinkError
+from deiswizard.errors import CancelledError
 
-CONNECT_TIMEOUT = 10.0
 HANDSHAKE_TIMEOUT = 20.0
 AUTH_TIMEOUT = 30.0
 CHANNEL_TIMEOUT = 20.0
-PEER_TIMEOUT_MS = 20_000
-"""After this long without an acknowledgement of what was sent, the kernel calls the peer dead."""
+POLL = 0.1
+"""How often a wait looks at the operator's wish to stop."""
 
-KEEPALIVE = 15
+KEEPALIVE = 5
+"""Seconds without traffic after which the peer is asked for a sign of life."""
+
+PEER_SILENCE = 20.0
+"""A peer that has not answered for so long is dead. Needed beside TCP's own time-outs, which say
+nothing of a host behind a bastion."""
+
 OLD_SSHD = re.compile(r"OpenSSH_(?:[1-6]\.|7\.[01])")
+READ_SIZE = 65536
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -46,22 +55,52 @@ class BufferingPacketizer(Packetizer):
     """Reads 64 KiB at a time and serves packets from memory.
 
     Two recv() calls a packet are two hand-overs of the interpreter lock a packet, which is what
-    limits many hosts that stream small lines. The buffer is the one that paramiko itself uses for
-    what it reads too far in the banner.
+    limits many hosts that stream small lines. Touches two of paramiko's private attributes; where
+    they are missing it behaves like the original.
     """
 
     _REMAINDER = "_Packetizer__remainder"
     _SOCKET = "_Packetizer__socket"
 
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self.heard_at = time.monotonic()
+        self.is_buffering = hasattr(self, self._REMAINDER) and hasattr(self, self._SOCKET)
+        self._held = b""
+        self._at = 0
+
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """As Packetizer.read_all."""
-        if hasattr(self, self._REMAINDER) and hasattr(self, self._SOCKET):
-            held: bytes = getattr(self, self._REMAINDER)
-            if len(held) < n:
-                with contextlib.suppress(socket.timeout, OSError):
-                    held += getattr(self, self._SOCKET).recv(65536)
-                    setattr(self, self._REMAINDER, held)
-        return super().read_all(n, check_rekey)
+        end = self._at + n
+        if end <= len(self._held):
+            served = self._held[self._at : end]
+            self._at = end
+            return served
+        if self.is_buffering:
+            held: bytes = self._held[self._at :] + getattr(self, self._REMAINDER)
+            self._held, self._at = b"", 0
+            setattr(self, self._REMAINDER, b"")
+            with contextlib.suppress(OSError):  # what is wrong, the original meets again and tells
+                held += getattr(self, self._SOCKET).recv(READ_SIZE)
+            if len(held) >= n:
+                self._held, self._at = held, n
+                self.heard_at = time.monotonic()
+                return held[:n]
+            setattr(self, self._REMAINDER, held)
+        data: bytes = super().read_all(n, check_rekey)
+        self.heard_at = time.monotonic()
+        return data
+
+
+def _note_signal(channel: Any, message: Any) -> None:
+    """Keep the name of the signal that ended a command, which paramiko throws away."""
+    position = message.packet.tell()
+    kind = message.get_text()
+    message.get_boolean()
+    if kind == "exit-signal":
+        channel.exit_signal = message.get_text()
+    message.packet.seek(position)
+    channel._handle_request(message)
 
 
 class Transport(paramiko.Transport):
@@ -70,9 +109,16 @@ class Transport(paramiko.Transport):
     _active_check_timeout = 1.0
     _key_info = {**paramiko.Transport._key_info, "ssh-rsa": LegacyRSAKey}  # type: ignore[attr-defined]
     _preferred_keys = (*paramiko.Transport._preferred_keys, "ssh-rsa")  # type: ignore[attr-defined]
+    _channel_handler_table = {
+        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        MSG_CHANNEL_REQUEST: _note_signal,
+    }
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock, packetizer_class=BufferingPacketizer)
+        self.has_had_session = False
+        self.is_presumed_dead = False
+        self._asked_at = 0.0
         self.banner_timeout = HANDSHAKE_TIMEOUT
         self.handshake_timeout = HANDSHAKE_TIMEOUT
         self.auth_timeout = AUTH_TIMEOUT
@@ -83,8 +129,15 @@ class Transport(paramiko.Transport):
 
     @property
     def is_old_server(self) -> bool:
-        """The sshd is older than OpenSSH 7.2: RSA only with SHA-1."""
-        return bool(OLD_SSHD.search(self.remote_version or "")) and not self.server_mode
+        """The sshd takes RSA only with SHA-1: it is older than OpenSSH 7.2, or says so itself."""
+        if self.server_mode:
+            return False
+        extensions: dict[str, bytes] = getattr(self, "server_extensions", {})
+        said = extensions.get("server-sig-algs", b"").decode("ascii", "replace")
+        if said:
+            kinds = said.split(",")
+            return "ssh-rsa" in kinds and not any(kind.startswith("rsa-sha2") for kind in kinds)
+        return bool(OLD_SSHD.search(self.remote_version or ""))
 
     @property
     def preferred_pubkeys(self) -> tuple[str, ...]:
@@ -101,45 +154,91 @@ class Transport(paramiko.Transport):
         known = tuple(kind for kind in wanted if kind in offered)
         options.key_types = known + tuple(kind for kind in offered if kind not in known)
 
-    def open_unix(self, path: str, timeout: float = CHANNEL_TIMEOUT) -> paramiko.Channel:
-        """A channel to a unix socket on the far side (OpenSSH 6.7 and newer).
+    def watch_peer(self) -> None:
+        """Ask the peer for a sign of life when it is silent, and end the connection without one."""
+        packetizer: Any = self.packetizer
+        packetizer.set_keepalive(KEEPALIVE, self._ask_for_life)
+
+    def _ask_for_life(self) -> None:
+        """Runs in the transport's thread when nothing came or went for KEEPALIVE seconds."""
+        packetizer: Any = self.packetizer
+        silence = time.monotonic() - packetizer.heard_at
+        if self._asked_at > packetizer.heard_at and silence > PEER_SILENCE - KEEPALIVE:
+            self.is_presumed_dead = True
+            packetizer.close()
+            return
+        self._asked_at = time.monotonic()
+        message = paramiko.Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)  # a reply is wanted, unlike paramiko's own keepalive
+        internals: Any = self
+        internals._send_message(message)
+
+    def open_kind(
+        self,
+        kind: str,
+        *fields: str | int,
+        window: int | None = None,
+        cancel: threading.Event | None = None,
+        timeout: float = CHANNEL_TIMEOUT,
+    ) -> paramiko.Channel:
+        """A channel of any kind, ``fields`` being what the request carries.
+
+        paramiko's own open_channel knows no unix sockets and cannot be interrupted.
 
         Raises:
-            paramiko.ChannelException: the far side refused, or there is no such socket.
-            paramiko.SSHException: the connection is gone, or no answer came in time.
+            paramiko.ChannelException: the far side refused.
+            paramiko.SSHException, EOFError, OSError: the connection is gone, or no answer came.
+            CancelledError: ``cancel`` was set.
         """
         if not self.is_active():
-            raise paramiko.SSHException("SSH session not active")
+            raise paramiko.SSHException("the connection is gone")
         internals: Any = self
         with internals.lock:
-            window = internals._sanitize_window_size(None)
-            packet = internals._sanitize_packet_size(None)
+            window_size = internals._sanitize_window_size(window)
+            packet_size = internals._sanitize_packet_size(None)
             number = internals._next_channel()
             message = paramiko.Message()
             message.add_byte(cMSG_CHANNEL_OPEN)
-            message.add_string("direct-streamlocal@openssh.com")
-            for value in (number, window, packet):
+            message.add_string(kind)
+            for value in (number, window_size, packet_size):
                 message.add_int(value)
-            message.add_string(path)
-            message.add_string("")
-            message.add_int(0)
+            for field in fields:
+                if isinstance(field, str):
+                    message.add_string(field)
+                else:
+                    message.add_int(field)
             channel = paramiko.Channel(number)
             internals._channels.put(number, channel)
             internals.channel_events[number] = event = threading.Event()
             internals.channels_seen[number] = True
             opened: Any = channel
             opened._set_transport(self)
-            opened._set_window(window, packet)
+            opened._set_window(window_size, packet_size)
         internals._send_user_message(message)
         deadline = time.monotonic() + timeout
-        while not event.wait(0.1):
-            if not self.is_active() or time.monotonic() > deadline:
-                raise self.get_exception() or paramiko.SSHException(
-                    "no answer to a channel request"
-                )
-        if internals._channels.get(number) is None:
-            raise self.get_exception() or paramiko.SSHException(f"{path} could not be opened")
+        while not event.wait(POLL):
+            if cancel is not None and cancel.is_set():
+                internals._unlink_channel(number)
+                raise CancelledError("stopped waiting for a channel")
+            if not self.is_active():
+                break
+            if time.monotonic() > deadline:
+                internals._unlink_channel(number)
+                raise paramiko.SSHException(f"no answer within {timeout:.0f} s")
+        if not self.is_active() or internals._channels.get(number) is None:
+            raise self.get_exception() or paramiko.SSHException("the channel was not opened")
+        self.has_had_session = self.has_had_session or kind == "session"
         return channel
+
+    def open_unix(
+        self, path: str, cancel: threading.Event | None = None, timeout: float = CHANNEL_TIMEOUT
+    ) -> paramiko.Channel:
+        """A channel to a unix socket on the far side (OpenSSH 6.7 and newer). As ``open_kind``."""
+        return self.open_kind(
+            "direct-streamlocal@openssh.com", path, "", 0, cancel=cancel, timeout=timeout
+        )
 
 
 def _first(offered: Any, *words: str) -> tuple[str, ...]:
@@ -149,43 +248,3 @@ def _first(offered: Any, *words: str) -> tuple[str, ...]:
         return next((i for i, word in enumerate(words) if word in name), len(words))
 
     return tuple(sorted(offered, key=place))
-
-
-def dial(host: str, port: int) -> socket.socket:
-    """A TCP connection with the measured settings: no Nagle, a dead peer found in about 20 s.
-
-    Raises:
-        LinkError: with the reason in plain words.
-    """
-    try:
-        sock = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
-    except socket.gaierror as error:
-        raise LinkError(
-            host, f"the name '{host}' is not known", said=str(error), do="check the spelling"
-        ) from error
-    except TimeoutError as error:
-        silent = LinkError(
-            host,
-            f"{host} did not answer on port {port} within {CONNECT_TIMEOUT:.0f} s",
-            do="check that the host is up and that a firewall lets you through",
-        )
-        silent.is_transient = True
-        raise silent from error
-    except OSError as error:
-        raise LinkError(
-            host,
-            f"{host} refused the connection on port {port}",
-            said=error.strerror or str(error),
-            do="check the address and the port",
-        ) from error
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", 10),
-        ("TCP_KEEPINTVL", 5),
-        ("TCP_KEEPCNT", 2),
-        ("TCP_USER_TIMEOUT", PEER_TIMEOUT_MS),
-    ):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return sock

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deiswizard.cluster.ssh_config import HostSettings, settings_for
 from deiswizard.errors import PreconditionError
 
 DEFAULT_USER = "core"
 """deisctl hard-codes it (deis-facts 0.1)."""
 
+MAX_JUMPS = 8
+
 ADDRESS = re.compile(
-    r"^(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[0-9a-fA-F:.%]+)\]|(?P<host>[^\s:@\[\]/]+))(?::(?P<port>\d+))?$"
+    r"^(?:(?P<user>[^@\s]+)@)?"
+    r"(?:\[(?P<v6>[0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s:@\[\]/]+))(?::(?P<port>\d+))?$"
 )
 
 
@@ -54,18 +59,28 @@ def parse_address(text: str) -> tuple[str | None, str, int | None]:
     Raises:
         PreconditionError: it is neither, or the port is not 1 to 65535.
     """
-    if text.count(":") > 1 and "[" not in text and "@" not in text:
+    text = text.strip()
+    if _is_v6(text):
         return None, text, None
-    match = ADDRESS.match(text.strip())
-    if not match:
+    match = ADDRESS.match(text)
+    if not match or (match["v6"] and not _is_v6(match["v6"])):
         raise PreconditionError(
             f"'{text}' is not an address",
             do="give host, host:port, user@host or [IPv6 address]:port",
         )
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 1 <= port <= 65535:
-        raise PreconditionError(f"port {port} in '{text}' is not between 1 and 65535")
+        raise PreconditionError(
+            f"port {port} in '{text}' is not between 1 and 65535", do="sshd listens on 22"
+        )
     return match["user"], match["v6"] or match["host"], port
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
 
 
 def resolve(
@@ -83,7 +98,7 @@ def resolve(
     Raises:
         PreconditionError: none was given, or one of the settings cannot be read.
     """
-    text = address or tunnel or environ.get("DEISCTL_TUNNEL", "")
+    text = (address or tunnel or environ.get("DEISCTL_TUNNEL", "")).strip()
     if not text:
         raise PreconditionError(
             "no cluster was named",
@@ -108,40 +123,66 @@ def resolve(
 
 
 def for_host(target: Target, address: str, port: int | None) -> Target:
-    """Another host of the same cluster: the same explicit settings, and what ssh config says of it.
+    """Another host of the same cluster: what ssh config says of it, and else the same user and keys.
 
     ``port`` None: the one of ssh config, else 22. Jumps are left out: the caller knows the way.
     """
-    return replace(_with_settings(target, address, port, with_jumps=False), jumps=())
+    own = _with_settings(target, address, port, with_jumps=False)
+    settings = settings_for(target.ssh_config, address, target.user)
+    return replace(
+        own,
+        user=target.explicit_user or settings.user or target.user,
+        identities=tuple(dict.fromkeys((*own.identities, *target.identities))),
+        identities_only=own.identities_only or target.identities_only,
+        known_hosts=target.known_hosts or own.known_hosts,
+        jumps=(),
+    )
 
 
 def _with_settings(
     base: Target, host: str, port: int | None, depth: int = 0, with_jumps: bool = True
 ) -> Target:
-    from deiswizard.cluster.ssh_config import settings_for
-
-    if depth > 8:
-        raise PreconditionError(f"ProxyJump to {host} is nested more than 8 deep")
-    settings = settings_for(base.ssh_config, host)
-    jumps: list[Target] = []
-    for jump in settings.proxy_jump if with_jumps else ():
-        jump_user, jump_host, jump_port = parse_address(jump.removeprefix("ssh://"))
-        hop = _with_settings(
-            replace(base, explicit_user=jump_user), jump_host, jump_port, depth + 1
+    if depth > MAX_JUMPS:
+        raise PreconditionError(
+            f"ProxyJump to {host} is nested more than {MAX_JUMPS} deep",
+            do="look for a ring of ProxyJump lines in your ssh config",
         )
-        jumps += [*hop.jumps, replace(hop, jumps=())]
-    default_known_hosts = (
-        Path("~/.ssh/known_hosts").expanduser(),
-        Path("~/.ssh/known_hosts2").expanduser(),
-        Path("/etc/ssh/ssh_known_hosts"),
-    )
+    settings = settings_for(base.ssh_config, host, base.explicit_user or DEFAULT_USER)
+    jumps: list[Target] = []
+    if with_jumps:
+        if settings.proxy_command:
+            raise PreconditionError(
+                f"your ssh config reaches {host} by a ProxyCommand that cannot be followed",
+                said=settings.proxy_command,
+                do="use ProxyJump, or 'ssh -W %h:%p GATE' as the ProxyCommand",
+            )
+        for number, jump in enumerate(settings.proxy_jump):
+            jump_user, jump_host, jump_port = parse_address(
+                jump.strip().removeprefix("ssh://").rstrip("/")
+            )
+            # a user given for the cluster is not the gate's; its own settings say that
+            gate = replace(base, explicit_user=jump_user, alias=jump)
+            hop = _with_settings(gate, jump_host, jump_port, depth + 1, with_jumps=number == 0)
+            jumps += [*hop.jumps, replace(hop, jumps=())]
     return replace(
         base,
         host=settings.host_name or host,
         port=port or settings.port or 22,
         user=base.explicit_user or settings.user or DEFAULT_USER,
-        identities=(*base.explicit_identities, *settings.identities),
+        identities=tuple(dict.fromkeys((*base.explicit_identities, *settings.identities))),
         identities_only=settings.identities_only,
         jumps=tuple(jumps),
-        known_hosts=base.explicit_known_hosts or settings.known_hosts or default_known_hosts,
+        known_hosts=base.explicit_known_hosts
+        or (*(settings.known_hosts or _own_known_hosts()), *_shared_known_hosts(settings)),
+    )
+
+
+def _own_known_hosts() -> tuple[Path, ...]:
+    return tuple(Path(name).expanduser() for name in ("~/.ssh/known_hosts", "~/.ssh/known_hosts2"))
+
+
+def _shared_known_hosts(settings: HostSettings) -> tuple[Path, ...]:
+    return settings.global_known_hosts or (
+        Path("/etc/ssh/ssh_known_hosts"),
+        Path("/etc/ssh/ssh_known_hosts2"),
     )

@@ -329,6 +329,8 @@ class ClusterConnection:
 
     def close(self) -> None:
         """End every connection."""
+        if self._etcd is not None:
+            self._etcd.close()
         for host in self.hosts:
             if host.docker is not None:
                 host.docker.close()

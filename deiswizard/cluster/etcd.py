@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import etcd
 import urllib3
@@ -28,6 +29,7 @@ WRITE_TIMEOUT = 12.0
 HEALTH_TIMEOUT = 3.0
 WATCH_SLICE = 1.0
 PORTS = (2379, 4001)
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 logging.getLogger("etcd").setLevel(logging.CRITICAL)
 
@@ -107,9 +109,9 @@ class EtcdAdapter:
                 method,
                 BASE_URL + path,
                 timeout=timeout,
-                fields=fields or None,
                 retries=False,
-                encode_multipart=False,
+                body=urlencode(fields) if fields else None,
+                headers=FORM if fields else None,
             )
         except WizardError:
             raise
@@ -118,8 +120,6 @@ class EtcdAdapter:
         return answer.status, answer.data.decode("utf-8", "replace"), dict(answer.headers)
 
     def _keys(self, method: str, key: str, params: dict[str, str], **fields: str) -> dict[str, Any]:
-        from urllib.parse import quote, urlencode
-
         query = f"?{urlencode(params)}" if params else ""
         timeout = READ_TIMEOUT if method == "GET" else WRITE_TIMEOUT
         status, text, headers = self.request(

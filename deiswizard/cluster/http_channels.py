@@ -6,9 +6,11 @@ the HTTP client's connections are the channels themselves.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import paramiko
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
@@ -27,6 +29,11 @@ def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
     class ChannelConnection(HTTPConnection):
         def _new_conn(self) -> Any:
             return open_channel()
+
+        def close(self) -> None:
+            # The connection below may be gone already; then there is nothing left to close.
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+                super().close()
 
     class ChannelPool(HTTPConnectionPool):
         ConnectionCls = ChannelConnection

@@ -35,4 +35,13 @@ class ImagePresent(Frozen):
     image: str
 
 
-Condition = Annotated[CommandSays | KeyIs | ImagePresent, Field(discriminator="kind")]
+class DiskRoom(Frozen):
+    """The file system that holds ``path`` has at least ``needed`` bytes free."""
+
+    kind: Literal["disk-room"] = "disk-room"
+    host: str
+    path: str
+    needed: int
+
+
+Condition = Annotated[CommandSays | KeyIs | ImagePresent | DiskRoom, Field(discriminator="kind")]

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from deiswizard.frozen import Frozen
-from deiswizard.plan.conditions import CommandSays, Condition, ImagePresent, KeyIs
+from deiswizard.plan.conditions import CommandSays, Condition, DiskRoom, ImagePresent, KeyIs
 from deiswizard.vocabulary import Danger
 
 SECRET = re.compile(r"\$\{secret:([A-Za-z0-9_./-]+)\}")
@@ -151,7 +151,7 @@ def shown_key_removal(key: str) -> str:
     return f"etcdctl rm {key}"
 
 
-def shown_condition(condition: CommandSays | KeyIs | ImagePresent) -> str:
+def shown_condition(condition: CommandSays | KeyIs | ImagePresent | DiskRoom) -> str:
     """The command that asks what a condition asks."""
     match condition:
         case CommandSays():
@@ -160,6 +160,8 @@ def shown_condition(condition: CommandSays | KeyIs | ImagePresent) -> str:
             return f"etcdctl get {condition.key}"
         case ImagePresent():
             return f"docker inspect {condition.image}"
+        case DiskRoom():
+            return f"df -P -k {condition.path}"
 
 
 def shown(step: Step) -> str:

@@ -125,18 +125,21 @@ def _findings_on_hosts(
                     do="free some space, or leave this host out",
                 )
             )
-    for host, component, says, should in wrong_script_names(snapshot):
+    wrong = wrong_script_names(snapshot)
+    for name_of_host in dict.fromkeys(host.name for host, *_ in wrong):
+        of_host = [item for item in wrong if item[0].name == name_of_host]
+        _, component, says, should = of_host[0]
+        more = f" (and {len(of_host) - 1} more)" if len(of_host) > 1 else ""
         findings.append(
             Finding(
                 status=Status.AT_RISK,
-                what=f"{host.name}: its own preseed script would pull {says} for {component}, "
-                f"but {should} is used here",
-                evidence=(
+                what=f"{name_of_host}: its own preseed script would pull {says} for {component}, "
+                f"but {should} is used here{more}",
+                evidence=tuple(
                     Evidence(
-                        source=f"/run/deis/bin/get_image /deis/{component}",
-                        host=host.name,
-                        said=says,
-                    ),
+                        source=f"/run/deis/bin/get_image /deis/{name}", host=name_of_host, said=said
+                    )
+                    for _, name, said, _ in of_host
                 ),
                 do="use the method 'pull', or see why etcdctl fails on that host",
             )

@@ -8,7 +8,7 @@ from deiswizard.cluster.image_names import registry_of
 from deiswizard.cluster.probe_script import COMPONENTS, DOCKER_DISK
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
-from deiswizard.plan.conditions import CommandSays, ImagePresent
+from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import CommandStep, GuardStep, PullStep, Step
 from deiswizard.recommendations.preseed_choices import (
@@ -83,19 +83,14 @@ def _guards(
 ) -> Stage:
     steps: list[Step] = []
     for host in hosts:
-        needed = int(bytes_missing(snapshot, lacking[host.name]) * ROOM_FACTOR) // 1024
+        needed = int(bytes_missing(snapshot, lacking[host.name]) * ROOM_FACTOR)
         steps.append(
             GuardStep(
                 id=f"room:{host.name}",
                 title="room on Docker's disk",
                 host=host.name,
-                condition=CommandSays(
-                    host=host.name,
-                    command=f"test \"$(df -P -k {DOCKER_DISK} | tail -n 1 | awk '{{print $4}}')\""
-                    f" -ge {needed} && echo enough",
-                    pattern="enough",
-                ),
-                otherwise=f"less than {in_gb(needed * 1024)} free on {DOCKER_DISK}: free some space, "
+                condition=DiskRoom(host=host.name, path=DOCKER_DISK, needed=needed),
+                otherwise=f"less than {in_gb(needed)} free on {DOCKER_DISK}: free some space, "
                 "or leave this host out",
             )
         )

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from deiswizard.cluster.access import ClusterAccess, LayerReport
 from deiswizard.cluster.docker import classify
+from deiswizard.cluster.probe_script import parse_df
 from deiswizard.errors import LinkError, PlanStaleError, PullError, StepError, WizardError
-from deiswizard.plan.conditions import CommandSays, ImagePresent, KeyIs
+from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs
 from deiswizard.plan.step import (
     SECRET,
     CommandStep,
@@ -221,7 +222,7 @@ def _wait(step: WaitStep, context: Context) -> Result:
 
 
 def holds_now(
-    condition: CommandSays | KeyIs | ImagePresent, context: Context
+    condition: CommandSays | KeyIs | ImagePresent | DiskRoom, context: Context
 ) -> tuple[bool | None, str]:
     """Whether a condition holds (None: it could not be asked), and what was seen."""
     try:
@@ -237,6 +238,12 @@ def holds_now(
             case ImagePresent():
                 found = context.access.docker(condition.host).inspect(condition.image)
                 return found is not None, "" if found else f"{condition.image} is not there"
+            case DiskRoom():
+                answer = context.access.host(condition.host).run(f"df -P -k {condition.path}")
+                disk = parse_df(answer.out)
+                if disk is None:
+                    return None, answer.why or answer.err.strip() or "df said nothing"
+                return disk.free >= condition.needed, f"{disk.free / 1e9:.1f} GB free"
             case CommandSays():
                 result = context.access.host(condition.host).run(
                     condition.command, sudo=condition.sudo, cancel=context.cancel

@@ -1,0 +1,201 @@
+"""A whole pretend cluster in this process, on loopback. The wizard cannot tell the difference."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from deiswizard.demo import platform, scenario
+from deiswizard.demo.controller import Controller
+from deiswizard.demo.docker_http import DockerHandler
+from deiswizard.demo.etcd_http import EtcdHandler
+from deiswizard.demo.etcd_store import EtcdStore
+from deiswizard.demo.host import PretendHost
+from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
+from deiswizard.inventory import Target
+
+
+def _new_key() -> tuple[bytes, paramiko.PKey]:
+    """An ed25519 key: its private file, and the key."""
+    data = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    return data, paramiko.Ed25519Key.from_private_key(io.StringIO(data.decode()))
+
+
+class PretendCluster:
+    """Use ``start``. Only the first host listens, on a port of 127.0.0.1; the others are behind it."""
+
+    def __init__(self, name: str, speed: float, folder: Path) -> None:
+        self.name = name
+        self.speed = speed
+        self.folder = folder
+        self.scenario = scenario.load(name)
+        self.metadata = platform.METADATA
+        self.is_closed = False
+        self.log_path = folder / "demo.log"
+        self.key_file = folder / "id_ed25519"
+        self.known_hosts = folder / "known_hosts"
+        self._unknown: list[str] = []
+        self._servers: list[LoopbackServer] = []
+        self.store = EtcdStore()
+        self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
+        self.members = self.hosts[: self.scenario.members or len(self.hosts)]
+        self.placement = platform.place(self.hosts)
+        self._give_images()
+        platform.fill(self)
+        self.controller = Controller(self.store, speed)
+        private, self.client_key = _new_key()
+        self.key_file.write_bytes(private)
+        self.key_file.chmod(0o600)
+        self.host_keys = {host.name: _new_key()[1] for host in self.hosts}
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        self._write_known_hosts()
+        threading.Thread(target=self._listen, name="pretend-sshd", daemon=True).start()
+        self.etcd_url = (
+            f"http://127.0.0.1:{self._serve(functools.partial(EtcdHandler, self, self.hosts[0]))}"
+        )
+        self.docker_urls: Mapping[str, str] = {
+            host.name: f"tcp://127.0.0.1:{self._serve(functools.partial(DockerHandler, host))}"
+            for host in self.hosts
+            if not host.is_down
+        }
+
+    @classmethod
+    def start(
+        cls, scenario: str = "three", *, speed: float = 1.0, folder: Path | None = None
+    ) -> PretendCluster:
+        """Start a scenario; ``speed`` is how many times faster than life. Raises AnswersError."""
+        return cls(
+            scenario, max(speed, 0.1), folder or Path(tempfile.mkdtemp(prefix="deiswizard-demo-"))
+        )
+
+    def _serve(
+        self, make: functools.partial[EtcdHandler] | functools.partial[DockerHandler]
+    ) -> int:
+        server = LoopbackServer(make)
+        self._servers.append(server)
+        return server.port
+
+    def _give_images(self) -> None:
+        """What runs on a host has its image there; a scenario may say more."""
+        for host in self.hosts:
+            how = self.scenario.images.get(host.name, "running")
+            for unit, where in self.placement.items():
+                component = platform.component_of(unit)
+                if component == "store-volume" or (how == "running" and host not in where):
+                    continue
+                image = self.scenario.keys.get(f"/deis/{component}/image")
+                host.engine.add(image or f"deis/{component}:{self.scenario.release}")
+            if how == "all":
+                host.engine.add("alpine:3.2")
+                host.engine.add(f"deis/store-admin:{self.scenario.release}")
+
+    def _write_known_hosts(self) -> None:
+        entry = self.host_keys[self.hosts[0].name]
+        lines = [f"[127.0.0.1]:{self.port} {entry.get_name()} {entry.get_base64()}"]
+        for host in self.hosts:
+            key = self.host_keys[host.name]
+            if host.name in self.scenario.changed_keys:
+                key = _new_key()[1]
+            lines.append(f"{host.address} {key.get_name()} {key.get_base64()}")
+        self.known_hosts.write_text("\n".join(lines) + "\n")
+
+    @property
+    def target(self) -> Target:
+        """Where and how to log in."""
+        return Target(
+            host="127.0.0.1",
+            port=self.port,
+            identities=(self.key_file,),
+            explicit_identities=(self.key_file,),
+            use_agent=False,
+            known_hosts=(self.known_hosts,),
+            explicit_known_hosts=(self.known_hosts,),
+            alias=f"demo-{self.name}",
+            ssh_config=self._empty_config(),
+        )
+
+    def _empty_config(self) -> Path:
+        """An SSH config that says nothing, so that the operator's own does not meddle."""
+        path = self.folder / "ssh_config"
+        path.touch()
+        return path
+
+    @property
+    def unknown_commands(self) -> tuple[str, ...]:
+        """Commands that were sent and that no pretend host knows."""
+        return tuple(self._unknown)
+
+    def note_unknown(self, command: str) -> None:
+        """Write it to the log: what a pretend host lacks is a defect of the demo."""
+        self._unknown.append(command)
+        with self.log_path.open("a", encoding="utf-8") as log:
+            log.write(f"127: {command}\n")
+
+    def host_at(self, seen_from: PretendHost, address: str) -> PretendHost | None:
+        """The host of an address, as seen from another."""
+        if address in ("127.0.0.1", "localhost", seen_from.address):
+            return seen_from
+        return next((host for host in self.hosts if host.address == address), None)
+
+    def listens(self, seen_from: PretendHost, address: str, port: int) -> bool:
+        """Whether something answers there."""
+        host = self.host_at(seen_from, address)
+        if host is None or host.is_down:
+            return False
+        return port == SSH_PORT or host.handler_for_port(port) is not None
+
+    def unit_hash(self, unit: str) -> str:
+        """Fleet's hash of a unit file."""
+        return hashlib.sha1(platform.unit_file(unit).encode()).hexdigest()
+
+    def _listen(self) -> None:
+        while not self.is_closed:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+                ServerTransport(connection, self.hosts[0], self).serve()
+
+    def close(self) -> None:
+        """Stop everything and remove the folder."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for server in self._servers:
+            server.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> PretendCluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

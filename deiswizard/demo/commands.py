@@ -1,0 +1,321 @@
+"""The commands of a pretend host. The exact words are those that were recorded on real hosts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from deiswizard.cluster.image_names import normalised, split_tag
+from deiswizard.cluster.probe_script import COMPONENTS
+from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
+from deiswizard.demo.docker_engine import is_known
+from deiswizard.demo.shell import Process
+
+if TYPE_CHECKING:
+    from deiswizard.demo.host import PretendHost
+
+HostCommand = Callable[["PretendHost", Process], int]
+
+
+def echo(host: PretendHost, process: Process) -> int:
+    """Without options but -n."""
+    words = process.args[1:]
+    end = "" if words[:1] == ["-n"] else "\n"
+    process.out(" ".join(words[1:] if not end else words) + end)
+    return 0
+
+
+def printf(host: PretendHost, process: Process) -> int:
+    """%s and the usual escapes."""
+    text = process.args[1].encode().decode("unicode_escape") if len(process.args) > 1 else ""
+    rest = process.args[2:]
+    process.out(text % tuple(rest[: text.count("%s")]) if "%s" in text else text)
+    return 0
+
+
+def cat(host: PretendHost, process: Process) -> int:
+    """Files, or standard input."""
+    status = 0
+    if len(process.args) == 1:
+        process.out(process.stdin.decode("utf-8", "replace"))
+    for path in process.args[1:]:
+        data = host.read_file(path)
+        if data is None:
+            process.err(f"cat: {path}: No such file or directory\n")
+            status = 1
+        else:
+            process.out(data.decode("utf-8", "replace"))
+    return status
+
+
+def uname(host: PretendHost, process: Process) -> int:
+    """-n is the host's name."""
+    words = {"-n": host.name, "-r": "4.6.3-coreos", "-s": "Linux"}
+    process.out(f"{words.get(''.join(process.args[1:2]) or '-s', 'Linux')}\n")
+    return 0
+
+
+def test(host: PretendHost, process: Process) -> int:
+    """Existence of files, comparison of words and numbers."""
+    words = [word for word in process.args[1:] if word != "]"]
+    if words[:1] == ["!"]:
+        return 1 - _holds(host, words[1:])
+    return 0 if _holds(host, words) else 1
+
+
+def _holds(host: PretendHost, words: list[str]) -> bool:
+    match words:
+        case ["-e" | "-f" | "-x" | "-r" | "-s", path]:
+            return host.read_file(path) is not None
+        case ["-d", path]:
+            return any(name.startswith(f"{path.rstrip('/')}/") for name in host.files())
+        case ["-n", word]:
+            return bool(word)
+        case ["-z", word]:
+            return not word
+        case [a, "=" | "==", b]:
+            return a == b
+        case [a, "-ge", b]:
+            return int(a) >= int(b)
+    return bool(words)
+
+
+def df(host: PretendHost, process: Process) -> int:
+    """The one disk, in kibibytes."""
+    size, free = host.engine.size // 1024, host.engine.free // 1024
+    used = size - free
+    process.out("Filesystem     1024-blocks     Used Available Capacity Mounted on\n")
+    process.out(f"/dev/sda9 {size} {used} {free} {round(100 * used / size)}% /\n")
+    return 0
+
+
+def sha256sum(host: PretendHost, process: Process) -> int:
+    """Of files, or standard input."""
+    if len(process.args) == 1:
+        process.out(f"{hashlib.sha256(process.stdin).hexdigest()}  -\n")
+    for path in process.args[1:]:
+        data = host.read_file(path)
+        if data is None:
+            process.err(f"sha256sum: {path}: No such file or directory\n")
+            return 1
+        process.out(f"{hashlib.sha256(data).hexdigest()}  {path}\n")
+    return 0
+
+
+def mv(host: PretendHost, process: Process) -> int:
+    """One file."""
+    paths = [word for word in process.args[1:] if not word.startswith("-")]
+    data = host.read_file(paths[0])
+    if data is None:
+        process.err(f"mv: cannot stat '{paths[0]}': No such file or directory\n")
+        return 1
+    host.write_file(paths[1], data)
+    host.remove_file(paths[0])
+    return 0
+
+
+def rm(host: PretendHost, process: Process) -> int:
+    """Files."""
+    for path in process.args[1:]:
+        if not path.startswith("-"):
+            host.remove_file(path)
+    return 0
+
+
+def lines_of(host: PretendHost, process: Process) -> int:
+    """``head`` and ``tail``, -n N."""
+    count = next((int(w) for w in process.args if w.lstrip("-").isdecimal()), 10)
+    lines = process.stdin.decode("utf-8", "replace").splitlines(keepends=True)
+    process.out("".join(lines[: abs(count)] if process.args[0] == "head" else lines[-abs(count) :]))
+    return 0
+
+
+def grep(host: PretendHost, process: Process) -> int:
+    """A pattern in standard input."""
+    words = [word for word in process.args[1:] if not word.startswith("-")]
+    found = [
+        line
+        for line in process.stdin.decode("utf-8", "replace").splitlines(keepends=True)
+        if re.search(words[0], line)
+    ]
+    process.out("".join(found))
+    return 0 if found else 1
+
+
+def systemctl(host: PretendHost, process: Process) -> int:
+    """Its version, and whether units run."""
+    words = [word for word in process.args[1:] if not word.startswith("--no")]
+    if words[:1] == ["--version"]:
+        process.out("systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UTMP\n")
+        return 0
+    if words[:1] == ["is-active"]:
+        process.out("active\n")
+        return 0
+    process.err("Failed to connect to bus: a pretend host has no systemd\n")
+    return 1
+
+
+def sudo(host: PretendHost, process: Process) -> int:
+    """Everything is allowed without a password."""
+    words = process.args[1:]
+    while words and words[0].startswith("-"):
+        words = words[2:] if words[0] == "-u" else words[1:]
+    return host.run_words(process, shlex.join(words))
+
+
+def sh(host: PretendHost, process: Process) -> int:
+    """-c."""
+    words = process.args[1:]
+    if words[:1] == ["-c"] and len(words) > 1:
+        return host.run_words(process, words[1])
+    return host.run_words(process, process.stdin.decode("utf-8", "replace"))
+
+
+def sleep(host: PretendHost, process: Process) -> int:
+    """At the speed of the pretend cluster."""
+    process.sleep(float(process.args[1]) if len(process.args) > 1 else 0)
+    return 0
+
+
+def curl(host: PretendHost, process: Process) -> int:
+    """The pretend controller and registries; whatever else is refused."""
+    words = process.args[1:]
+    url = next((word for word in words if word.startswith("http")), "")
+    form = words[words.index("-w") + 1] if "-w" in words else ""
+    match = re.match(r"https?://([^/:]+)(?::(\d+))?(/.*)?$", url)
+    path = (match[3] or "/") if match else ""
+    status, body = 0, ""
+    controller = host.cluster.store.value("/deis/controller/host")
+    if match and path == "/v1/auth/register" and match[1] == controller:
+        status, body = host.cluster.controller.register()
+    elif match and path == "/v2/" and not match[1].startswith("unreachable"):
+        status, body = 401, '{"errors":[{"code":"UNAUTHORIZED"}]}'
+    if "-o" not in words:
+        process.out(body)
+    process.out(form.replace("\\n", "\n").replace("%{http_code}", f"{status:03d}"))
+    return 0 if status else 7
+
+
+def docker(host: PretendHost, process: Process) -> int:
+    """images, history, inspect, pull without a terminal, rmi, and the database's psql."""
+    words = process.args[1:]
+    match words:
+        case ["--version"]:
+            process.out("Docker version 1.12.6, build 78d1802\n")
+            return 0
+        case ["pull", *options]:
+            return _docker_pull(host, process, options[-1])
+        case ["history" | "inspect", *options]:
+            if host.engine.has(options[-1]):
+                process.out(f"[{options[-1]}]\n")
+                return 0
+            process.err(f"Error: No such image or container: {options[-1]}\n")
+            return 1
+        case ["images", *_]:
+            process.out("REPOSITORY          TAG                 IMAGE ID            SIZE\n")
+            for image in host.engine.images():
+                name, tag = split_tag(image["RepoTags"][0])
+                process.out(
+                    f"{name}   {tag}   {image['Id'][7:19]}   {image['Size'] / 1e6:.1f} MB\n"
+                )
+            return 0
+        case ["rmi", name]:
+            process.out(f"Untagged: {name}\n" if host.engine.remove(name) else "")
+            return 0
+        case ["exec", "deis-database", *rest] if "psql" in rest and "auth_user" in rest[-1]:
+            if host in host.cluster.placement["deis-database.service"]:
+                process.out(f"{host.cluster.scenario.admins}\n")
+                return 0
+            process.err("Error response from daemon: No such container: deis-database\n")
+            return 1
+    host.cluster.note_unknown(shlex.join(process.args))
+    process.err(f"docker: '{' '.join(words[:1])}' is not a docker command.\n")
+    return 127
+
+
+def _docker_pull(host: PretendHost, process: Process, name: str) -> int:
+    """Status lines only, as without a terminal; the error on stderr, exit status 1."""
+    told: dict[str, str] = {}
+    repository, tag = split_tag(normalised(name))
+    for line in host.engine.pull(name, process.gone.is_set):
+        status = str(line.get("status", ""))
+        if "error" in line:
+            words = str(line["error"])
+            is_missing = not is_known(name)
+            process.err(
+                words.replace("Error: image", "Error: image") + "\n"
+                if is_missing
+                else f"Error response from daemon: {words}\n"
+            )
+            return 1
+        if status.startswith("Pulling from"):
+            process.out(f"{tag}: {status}\n")
+        elif "id" not in line:
+            process.out(f"{status}\n")
+        elif status not in ("Downloading", "Extracting") and told.get(line["id"]) != status:
+            told[line["id"]] = status
+            process.out(f"{line['id']}: {status}\n")
+    del repository
+    return 130 if process.gone.is_set() else 0
+
+
+def get_image(host: PretendHost, process: Process) -> int:
+    """Deis's own: the key, else the release; falls back without a word when etcd is away."""
+    process.out(f"{image_name(host, process.args[1])}\n")
+    return 0
+
+
+def preseed(host: PretendHost, process: Process) -> int:
+    """Deis's own: one component after the other, no error handling, the last one's exit status."""
+    status = 0
+    for component in COMPONENTS:
+        name = image_name(host, f"/deis/{component}")
+        status = 0
+        if not host.engine.has(name):
+            status = _docker_pull(host, process, name)
+    return status
+
+
+def _true(host: PretendHost, process: Process) -> int:
+    return 0
+
+
+COMMANDS: dict[str, HostCommand] = {
+    "echo": echo,
+    "printf": printf,
+    "cat": cat,
+    "uname": uname,
+    "hostname": lambda host, process: (process.out(f"{host.name}\n"), 0)[1],
+    "id": lambda host, process: (process.out("uid=500(core) gid=500(core)\n"), 0)[1],
+    "test": test,
+    "[": test,
+    "true": _true,
+    "false": lambda host, process: 1,
+    "umask": _true,
+    "chmod": _true,
+    "mkdir": _true,
+    "df": df,
+    "sha256sum": sha256sum,
+    "mv": mv,
+    "rm": rm,
+    "head": lines_of,
+    "tail": lines_of,
+    "grep": grep,
+    "ls": lambda host, process: (process.out("".join(f"{p}\n" for p in host.files())), 0)[1],
+    "sleep": sleep,
+    "systemctl": systemctl,
+    "sudo": sudo,
+    "sh": sh,
+    "bash": sh,
+    "exit": lambda host, process: int((process.args[1:] or ["0"])[0]),
+    "curl": curl,
+    "docker": docker,
+    "etcdctl": etcdctl,
+    "fleetctl": fleetctl,
+    "deisctl": deisctl,
+    "/run/deis/bin/get_image": get_image,
+    "/run/deis/bin/preseed": preseed,
+}

@@ -1,0 +1,177 @@
+"""etcdctl, fleetctl and deisctl of a pretend host, with the exit codes that were recorded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from deiswizard.cluster.probe_script import release_value
+from deiswizard.demo.etcd_store import StoreError
+from deiswizard.demo.shell import Process
+
+if TYPE_CHECKING:
+    from deiswizard.demo.host import PretendHost
+
+
+def image_name(host: PretendHost, path: str) -> str:
+    """What Deis's get_image answers for ``/deis/<component>``."""
+    store = host.cluster.store
+    if host.has_etcdctl:
+        if image := store.value(f"{path}/image"):
+            return image
+        if version := store.value("/deis/platform/version"):
+            return f"{path.lstrip('/')}:{version}"
+    text = (host.read_file("/etc/deis-release") or b"").decode()
+    return f"{path.lstrip('/')}:{release_value(text, 'DEIS_RELEASE')}"
+
+
+def etcdctl(host: PretendHost, process: Process) -> int:
+    """get, set, mk, rm, ls, member list, cluster-health."""
+    words = [word for word in process.args[1:] if word != "--no-sync"]
+    store = host.cluster.store
+    if words[:1] == ["--version"]:
+        process.out("etcdctl version 2.3.8\n")
+        return 0
+    if not host.has_etcdctl:
+        process.err(
+            "Error:  client: etcd cluster is unavailable or misconfigured\n"
+            "error #0: dial tcp 127.0.0.1:2379: getsockopt: connection refused\n"
+            "error #1: dial tcp 127.0.0.1:4001: getsockopt: connection refused\n\n"
+        )
+        return 4
+    try:
+        match words:
+            case ["get", key]:
+                node = store.get(key)["node"]
+                if node.get("dir"):
+                    process.err(f"{key}: is a directory\n")
+                    return 1
+                process.out(f"{node['value']}\n")
+            case ["set" | "mk" | "update", key, value]:
+                exist = {"mk": False, "update": True}.get(words[0])
+                store.put(key, value, prev_exist=exist)
+                process.out(f"{value}\n")
+            case ["rm", *options, key]:
+                body = store.delete(key, recursive="--recursive" in options)
+                process.out(f"PrevNode.Value: {body['prevNode'].get('value', '')}\n")
+            case ["ls", *options]:
+                path = next((word for word in options if word.startswith("/")), "/")
+                node = store.get(path, recursive="--recursive" in options)["node"]
+                _ls(node, process)
+            case ["member", "list"]:
+                for member in host.cluster.members:
+                    leads = "true" if member is host.cluster.members[0] else "false"
+                    process.out(
+                        f"{member.member_id}: name={member.machine_id} "
+                        f"peerURLs=http://{member.address}:2380 "
+                        f"clientURLs=http://{member.address}:2379 isLeader={leads}\n"
+                    )
+            case ["cluster-health"]:
+                return _health(host, process)
+            case _:
+                process.out(f"No help topic for '{' '.join(words[:1])}'\n")
+                return 3
+    except StoreError as error:
+        words_of = f"{error.code}: {error.body['message']} ({error.cause}) [{error.index}]"
+        process.err(f"Error:  {words_of}\n")
+        return 4
+    return 0
+
+
+def _ls(node: dict[str, object], process: Process) -> None:
+    children = node.get("nodes") or []
+    assert isinstance(children, list)
+    for child in children:
+        process.out(f"{child['key']}\n")
+        _ls(child, process)
+
+
+def _health(host: PretendHost, process: Process) -> int:
+    """Exit status 0 as long as any one member is healthy."""
+    bad = 0
+    for member in host.cluster.members:
+        url = f"http://{member.address}:2379"
+        if member.name in host.cluster.scenario.unhealthy_members:
+            bad += 1
+            process.out(
+                f"member {member.member_id} is unhealthy: got unhealthy result from {url}\n"
+            )
+        else:
+            process.out(f"member {member.member_id} is healthy: got healthy result from {url}\n")
+    healthy = bad <= (len(host.cluster.members) - 1) // 2
+    process.out(f"cluster is {'healthy' if healthy else 'unhealthy'}\n")
+    return 0 if bad < len(host.cluster.members) else 5
+
+
+def fleetctl(host: PretendHost, process: Process) -> int:
+    """Lists, with and without the legend."""
+    words = process.args[1:]
+    cluster = host.cluster
+    if words[:1] == ["--version"]:
+        process.out("fleetctl version 0.11.7\n")
+        return 0
+    has_legend = "--no-legend" not in words and "-no-legend" not in words
+    if words[:1] == ["list-machines"]:
+        is_long = "-l" in words or "--full" in words
+        process.out("MACHINE\t\tIP\t\tMETADATA\n" if has_legend else "")
+        for machine in cluster.hosts:
+            name = machine.machine_id if is_long else f"{machine.machine_id[:8]}..."
+            metadata = ",".join(f"{k}={v}" for k, v in sorted(cluster.metadata.items()))
+            process.out(f"{name}\t{machine.address}\t{metadata}\n")
+        return 0
+    if words[:1] == ["list-units"]:
+        process.out("UNIT\t\t\tMACHINE\t\t\t\tACTIVE\tSUB\n" if has_legend else "")
+        for unit, hosts in sorted(cluster.placement.items()):
+            for machine in hosts:
+                where = f"{machine.machine_id[:8]}.../{machine.address}"
+                process.out(f"{unit}\t{where}\tactive\trunning\n")
+        return 0
+    process.err(f"fleetctl: unknown subcommand: {' '.join(words[:1])!r}\n")
+    return 2
+
+
+def deisctl(host: PretendHost, process: Process) -> int:
+    """list, machines and config, traps included: exit status 0 proves nothing."""
+    words = process.args[1:]
+    cluster, store = host.cluster, host.cluster.store
+    match words:
+        case ["--version"]:
+            process.out("1.13.4\n")
+            return 0
+        case ["list"]:
+            process.out("UNIT\t\t\tMACHINE\t\t\tLOAD\tACTIVE\tSUB\n")
+            for unit, hosts in sorted(cluster.placement.items()):
+                for machine in hosts:
+                    where = f"{machine.machine_id[:8]}.../{machine.address}"
+                    process.out(f"{unit}\t{where}\tloaded\tactive\trunning\n")
+            return 0
+        case ["machines"]:
+            process.out("MACHINE\t\tIP\t\tMETADATA\n")
+            for machine in cluster.hosts:
+                process.out(f"{machine.machine_id[:8]}...\t{machine.address}\t-\n")
+            return 0
+        case ["config", target, "set", *pairs] if pairs:
+            for pair in pairs:
+                # The real pattern is greedy: it splits at the last "=" with a character after it.
+                match = re.fullmatch(r"([^\s]+)=(.+)", pair, re.DOTALL)
+                if not match:
+                    process.out(f"Error: invalid value for key '{pair}'\n")
+                    return 1
+                store.put(f"/deis/{target}/{match[1]}", match[2])
+                process.out(f"{match[2]}\n")
+            return 0
+        case ["config", target, "get" | "rm", *keys] if keys:
+            try:
+                for key in keys:
+                    path = f"/deis/{target}/{key}"
+                    if words[2] == "rm":
+                        store.delete(path)
+                    else:
+                        process.out(f"{store.get(path)['node'].get('value', '')}\n")
+            except StoreError as error:
+                words_of = f"{error.body['message']} ({error.cause}) [{error.index}]"
+                process.out(f"Error: {error.code}: {words_of}\n")
+                return 1
+            return 0
+    process.out(f"Error: no such command '{' '.join(words[:1])}'\n")
+    return 1

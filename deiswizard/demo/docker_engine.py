@@ -1,0 +1,194 @@
+"""A pretend Docker engine: a local store, layered pulls that take time, a disk that fills."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deiswizard.cluster.image_names import normalised, split_tag
+
+BANDWIDTH = 25_000_000
+"""Bytes a second that one host fetches at speed 1."""
+
+EXTRACT_RATE = 120_000_000
+TICK = 0.1
+SIDE_BY_SIDE = 3
+"""Layers that an engine fetches at the same time."""
+
+SIZES = {
+    "builder": 210_000_000,
+    "controller": 150_000_000,
+    "database": 228_000_000,
+    "logger": 21_000_000,
+    "logspout": 16_000_000,
+    "publisher": 14_000_000,
+    "registry": 160_000_000,
+    "router": 58_000_000,
+    "store-daemon": 140_000_000,
+    "store-gateway": 142_000_000,
+    "store-metadata": 139_000_000,
+    "store-monitor": 141_000_000,
+    "store-admin": 139_000_000,
+    "alpine": 5_300_000,
+}
+BASE = ("a3ed95caeb02", 32)
+ALPINE = ("3f2a91c0b7de", 2_300_000)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer: the first twelve hexadecimal digits of its digest, and its bytes."""
+
+    id: str
+    size: int
+
+
+def is_known(name: str) -> bool:
+    """Whether the pretend registry has an image: Deis's components and alpine."""
+    repository = split_tag(normalised(name))[0]
+    short = repository.rpartition("/")[2]
+    return short in SIZES and ("deis/" in f"{repository}/" or short == "alpine")
+
+
+def layers_of(name: str) -> tuple[Layer, ...]:
+    """The layers of an image: a shared base, then its own; always the same for a name."""
+    repository, tag = split_tag(normalised(name))
+    short = repository.rpartition("/")[2]
+    chance = random.Random(f"{short}:{tag}")
+    left = max(0, SIZES.get(short, 50_000_000) - ALPINE[1])
+    own = []
+    for number in range(1 if short == "alpine" else chance.randint(4, 10)):
+        size = int(left * chance.uniform(0.15, 0.5)) if number else left // 4
+        left -= size
+        digest = hashlib.sha256(f"{short}:{tag}:{number}".encode()).hexdigest()
+        own.append(Layer(digest[:12], max(size, 200)))
+    return (Layer(*ALPINE), *own, Layer(*BASE))
+
+
+class DockerEngine:
+    """One host's engine. ``free`` is the room left on its disk, in bytes."""
+
+    def __init__(self, free: int, size: int, speed: float, api: str = "1.24") -> None:
+        self.api = api
+        self.size = size
+        self.free = free
+        self._speed = speed
+        self._lock = threading.Lock()
+        self._images: dict[str, tuple[Layer, ...]] = {}
+        self._pulls = 0
+
+    def add(self, name: str) -> None:
+        """Have an image without fetching it."""
+        with self._lock:
+            self._images[normalised(name)] = layers_of(name)
+
+    def remove(self, name: str) -> bool:
+        """Untag an image; whether it was there."""
+        with self._lock:
+            return self._images.pop(normalised(name), None) is not None
+
+    def has(self, name: str) -> bool:
+        """Whether the image is in the store."""
+        return normalised(name) in self._images
+
+    def images(self) -> list[dict[str, Any]]:
+        """As ``/images/json`` answers."""
+        with self._lock:
+            return [self._shown(name) for name in sorted(self._images)]
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        size = sum(layer.size for layer in self._images[name])
+        return {
+            "Id": f"sha256:{hashlib.sha256(name.encode()).hexdigest()}",
+            "ParentId": "",
+            "RepoTags": [name],
+            "RepoDigests": [],
+            "Created": 1464739200,
+            "Size": size,
+            "VirtualSize": size,
+            "Labels": {},
+        }
+
+    def inspect(self, name: str) -> dict[str, Any] | None:
+        """As ``/images/NAME/json`` answers; None when it is not there."""
+        with self._lock:
+            wanted = normalised(name)
+            return self._shown(wanted) if wanted in self._images else None
+
+    def _held(self) -> set[str]:
+        return {layer.id for layers in self._images.values() for layer in layers}
+
+    def pull(
+        self, name: str, is_gone: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
+        """The lines of a pull, as they come. Fails inside the stream, as the real engine does."""
+        repository, tag = split_tag(normalised(name))
+        yield {"status": f"Pulling from {repository.removeprefix('docker.io/')}", "id": tag}
+        if not is_known(name):
+            words = f"Error: image {repository}:{tag} not found"
+            yield {"errorDetail": {"message": words}, "error": words}
+            return
+        layers = layers_of(name)
+        with self._lock:
+            held = self._held()
+            self._pulls += 1
+        try:
+            wanted = [layer for layer in layers if layer.id not in held]
+            for layer in layers:
+                state = "Already exists" if layer.id in held else "Pulling fs layer"
+                yield {"status": state, "progressDetail": {}, "id": layer.id}
+            for line in self._fetch(wanted, is_gone):
+                yield line
+                if "error" in line:
+                    return
+        finally:
+            with self._lock:
+                self._pulls -= 1
+        is_new = not self.has(name)
+        self.add(name)
+        digest = hashlib.sha256(f"manifest {name}".encode()).hexdigest()
+        yield {"status": f"Digest: sha256:{digest}"}
+        word = "Downloaded newer image for" if is_new else "Image is up to date for"
+        yield {"status": f"Status: {word} {name}"}
+
+    def _fetch(self, layers: list[Layer], is_gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        got = {layer.id: 0.0 for layer in layers}
+        queue, active = list(layers), list[Layer]()
+        while queue or active:
+            while queue and len(active) < SIDE_BY_SIDE:
+                active.append(queue.pop(0))
+            if is_gone():
+                return
+            time.sleep(TICK / max(1.0, self._speed / 10))
+            passed = TICK * (self._speed if self._speed <= 10 else 10)
+            share = BANDWIDTH * passed / len(active) / max(1, self._pulls)
+            for layer in list(active):
+                got[layer.id] = min(layer.size, got[layer.id] + share)
+                done = got[layer.id] >= layer.size
+                yield _line(
+                    layer, "Download complete" if done else "Downloading", int(got[layer.id])
+                )
+                if done:
+                    active.remove(layer)
+        for layer in layers:
+            if layer.size > self.free:
+                path = f"/var/lib/docker/tmp/GetImageBlob{layer.id[:6]}"
+                words = f"write {path}: no space left on device"
+                yield {"errorDetail": {"message": words}, "error": words}
+                return
+            yield _line(layer, "Extracting", layer.size)
+            time.sleep(layer.size / EXTRACT_RATE / self._speed)
+            self.free -= layer.size
+            yield _line(layer, "Pull complete", None)
+
+
+def _line(layer: Layer, state: str, current: int | None) -> dict[str, Any]:
+    has_bytes = current is not None and state in ("Downloading", "Extracting")
+    detail = {"current": current, "total": layer.size} if has_bytes else {}
+    progress = f"{current} B/{layer.size} B" if detail else ""
+    return {"status": state, "progressDetail": detail, "progress": progress, "id": layer.id}

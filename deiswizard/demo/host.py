@@ -1,0 +1,126 @@
+"""One pretend host: its files, its engine, its shell, and what can be reached from it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from deiswizard.demo.commands import COMMANDS
+from deiswizard.demo.docker_engine import DockerEngine
+from deiswizard.demo.docker_http import DockerHandler
+from deiswizard.demo.etcd_http import EtcdHandler
+from deiswizard.demo.fleet_http import FleetHandler
+from deiswizard.demo.http_base import Handler, serve_on
+from deiswizard.demo.shell import Process, Shell, Write
+
+if TYPE_CHECKING:
+    from deiswizard.demo.cluster import PretendCluster
+
+GB = 1_000_000_000
+DISK = 40 * GB
+ALMOST_FULL = int(0.4 * GB)
+
+
+class PretendHost:
+    """``number`` counts from 1. Services are reached by address and port, or by a socket's path."""
+
+    def __init__(self, cluster: PretendCluster, number: int) -> None:
+        self.cluster = cluster
+        self.name = f"deis-{number}"
+        self.address = f"10.21.2.{10 + number}"
+        self.machine_id = hashlib.md5(f"pretend {number}".encode()).hexdigest()
+        self.member_id = hashlib.md5(f"member {number}".encode()).hexdigest()[:16]
+        self.is_down = self.name in cluster.scenario.down
+        free = ALMOST_FULL if self.name in cluster.scenario.almost_full else DISK - 3 * GB
+        self.engine = DockerEngine(free, DISK, cluster.speed)
+        release = cluster.scenario.wrong_release.get(self.name, cluster.scenario.release)
+        self._lock = threading.Lock()
+        self._files: dict[str, bytes] = {
+            path: text.encode()
+            for path, text in {
+                "/etc/os-release": "NAME=CoreOS\nID=coreos\nVERSION=1068.8.0\nVERSION_ID=1068.8.0\n"
+                'PRETTY_NAME="CoreOS 1068.8.0 (MoreOS)"\n',
+                "/etc/deis-release": f"DEIS_RELEASE={release}\n",
+                "/etc/environment": f"COREOS_PRIVATE_IPV4={self.address}\n"
+                f"COREOS_PUBLIC_IPV4=203.0.113.{10 + number}\n",
+                "/etc/machine-id": f"{self.machine_id}\n",
+                "/etc/hostname": f"{self.name}\n",
+                "/proc/sys/kernel/random/boot_id": f"{uuid.uuid5(uuid.NAMESPACE_DNS, self.name)}\n",
+                "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
+                "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
+            }.items()
+        }
+        self._shell = Shell(
+            {name: functools.partial(command, self) for name, command in COMMANDS.items()},
+            self.read_file,
+            self.write_file,
+            cluster.note_unknown,
+        )
+
+    @property
+    def has_etcdctl(self) -> bool:
+        """Whether etcdctl on this host reaches etcd (a scenario may break it)."""
+        return self.name not in self.cluster.scenario.no_etcdctl
+
+    def read_file(self, path: str) -> bytes | None:
+        """A file's content, None when there is none."""
+        return self._files.get(path)
+
+    def write_file(self, path: str, data: bytes, appends: bool = False) -> bool:
+        """Write a file; whether its folder is there (any but /nowhere is)."""
+        if path.startswith("/nowhere"):
+            return False
+        with self._lock:
+            self._files[path] = (self._files.get(path, b"") if appends else b"") + data
+        return True
+
+    def remove_file(self, path: str) -> bool:
+        """Whether there was such a file."""
+        with self._lock:
+            return self._files.pop(path, None) is not None
+
+    def files(self) -> tuple[str, ...]:
+        """Every path."""
+        return tuple(self._files)
+
+    def execute(
+        self, command: str, out: Write, err: Write, stdin: bytes, gone: threading.Event
+    ) -> int:
+        """Run a command line in the host's shell."""
+        process = Process([], out, err, stdin, {"HOME": "/home/core"}, gone, self.cluster.speed)
+        return self._shell.run(command, process)
+
+    def run_words(self, process: Process, text: str) -> int:
+        """Run a command line on behalf of a running command (sudo, sh -c)."""
+        return self._shell.run(text, process)
+
+    def handler_for_port(self, port: int) -> functools.partial[Handler] | None:
+        """What listens on a port of this host."""
+        if port in (2379, 4001):
+            return functools.partial(EtcdHandler, self.cluster, self)
+        if port == 2375:
+            return functools.partial(DockerHandler, self)
+        return None
+
+    def handler_for_socket(self, path: str) -> functools.partial[Handler] | None:
+        """What listens on a unix socket of this host."""
+        if path in ("/var/run/docker.sock", "/run/docker.sock"):
+            return functools.partial(DockerHandler, self)
+        if path in ("/var/run/fleet.sock", "/run/fleet.sock"):
+            return functools.partial(FleetHandler, self.cluster)
+        return None
+
+    def serve_port(self, port: int, connection: Any) -> None:
+        """Speak to whoever opened a channel to a port that is served."""
+        handler = self.handler_for_port(port)
+        assert handler is not None
+        serve_on(handler, connection)
+
+    def serve_socket(self, path: str, connection: Any) -> None:
+        """The same for a unix socket."""
+        handler = self.handler_for_socket(path)
+        assert handler is not None
+        serve_on(handler, connection)

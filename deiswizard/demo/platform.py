@@ -1,0 +1,142 @@
+"""What a running Deis platform leaves in etcd: its keys, and fleet's registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deiswizard.demo.cluster import PretendCluster
+    from deiswizard.demo.host import PretendHost
+
+GLOBALS = (
+    "deis-logspout",
+    "deis-publisher",
+    "deis-store-daemon",
+    "deis-store-metadata",
+    "deis-store-monitor",
+    "deis-store-volume",
+)
+SINGLES = ("deis-database", "deis-controller", "deis-builder", "deis-logger")
+INSTANCES = {"deis-router": 3, "deis-registry": 1, "deis-store-gateway": 1}
+PORTS = {"controller": 8000, "registry": 5000, "database": 5432, "logs": 514}
+METADATA = {"controlPlane": "true", "dataPlane": "true", "routerMesh": "true"}
+
+
+def place(hosts: list[PretendHost]) -> dict[str, list[PretendHost]]:
+    """Unit to the hosts on which it runs."""
+    up = [host for host in hosts if not host.is_down]
+    placement = {f"{name}.service": list(up) for name in GLOBALS}
+    singles = [f"{name}.service" for name in SINGLES]
+    singles += [
+        f"{name}@{n + 1}.service" for name, count in INSTANCES.items() for n in range(count)
+    ]
+    for number, unit in enumerate(singles):
+        placement[unit] = [up[number % len(up)]]
+    return placement
+
+
+def component_of(unit: str) -> str:
+    """``deis-router@1.service`` -> ``router``."""
+    return unit.removeprefix("deis-").removesuffix(".service").partition("@")[0]
+
+
+def unit_file(unit: str) -> str:
+    """A unit as Deis submits it, as far as placement goes."""
+    name = unit.removesuffix(".service").partition("@")[0]
+    lines = [
+        "[Unit]",
+        f"Description={name}",
+        "",
+        "[Service]",
+        "ExecStart=/bin/true",
+        "",
+        "[X-Fleet]",
+    ]
+    if name in GLOBALS:
+        lines.append("Global=true")
+    if name in INSTANCES:
+        lines.append(f"Conflicts={name}@*.service")
+    return "\n".join(lines) + "\n"
+
+
+def fill(cluster: PretendCluster) -> None:
+    """Write everything that a platform which has run for days leaves behind."""
+    store, scenario = cluster.store, cluster.scenario
+    settings = {
+        "/deis/platform/domain": "demo.example.com",
+        "/deis/platform/version": "" if scenario.wrong_release else scenario.release,
+        "/deis/platform/sshPrivateKey": "LS0tLS1CRUdJTiBOT1QgQSBLRVktLS0tLQ==",
+        "/deis/controller/secretKey": "pretend-secret-key-of-the-controller",
+        "/deis/controller/builderKey": "pretend-builder-key",
+        "/deis/controller/protocol": "http",
+        "/deis/database/engine": "postgresql_psycopg2",
+        "/deis/database/name": "deis",
+        "/deis/database/user": "deis",
+        "/deis/database/password": "pretend-database-password",
+        "/deis/registry/protocol": "http",
+        "/deis/logs/drain": "",
+        "/deis/store/gateway/accessKey": "PRETENDACCESSKEY0000",
+        "/deis/store/gateway/secretKey": "pretend-gateway-secret",
+        **scenario.keys,
+    }
+    for key, value in settings.items():
+        if value or key.endswith("drain"):
+            store.put(key, value)
+    if scenario.registration is not None:
+        store.put("/deis/controller/registrationMode", scenario.registration)
+    where = {
+        "controller": "deis-controller.service",
+        "registry": "deis-registry@1.service",
+        "database": "deis-database.service",
+        "logs": "deis-logger.service",
+    }
+    for name, unit in where.items():
+        host = cluster.placement[unit][0]
+        store.put(f"/deis/{name}/host", host.address, is_heartbeat=True)
+        store.put(f"/deis/{name}/port", str(PORTS[name]), is_heartbeat=True)
+    _fleet(cluster)
+    for name in settings:
+        _age(cluster, name)
+    _age(cluster, "/deis/controller/registrationMode")
+
+
+def _age(cluster: PretendCluster, key: str) -> None:
+    """What stands there from the start was written long ago."""
+    node = cluster.store._find(key)
+    if node is not None:
+        node.changed = time.time() - 86_400
+
+
+def _fleet(cluster: PretendCluster) -> None:
+    """Fleet 0.11's registry: machines, jobs, unit files by hash, states by machine."""
+    store, prefix = cluster.store, "/_coreos.com/fleet"
+    for host in cluster.hosts:
+        body = {
+            "ID": host.machine_id,
+            "PublicIP": host.address,
+            "Metadata": METADATA,
+            "Capabilities": {"GRPC": False},
+            "Version": "0.11.7",
+        }
+        store.put(
+            f"{prefix}/machines/{host.machine_id}/object", json.dumps(body), is_heartbeat=True
+        )
+    for unit, hosts in cluster.placement.items():
+        raw = unit_file(unit)
+        digest = hashlib.sha1(raw.encode()).digest()
+        store.put(f"{prefix}/unit/{digest.hex()}", json.dumps({"Raw": raw}))
+        body = {"Name": unit, "UnitHash": list(digest)}
+        store.put(f"{prefix}/job/{unit}/object", json.dumps(body))
+        store.put(f"{prefix}/job/{unit}/target-state", "launched")
+        for host in hosts:
+            state = {
+                "loadState": "loaded",
+                "activeState": "active",
+                "subState": "running",
+                "machineState": {"ID": host.machine_id},
+                "unitHash": digest.hex(),
+            }
+            store.put(f"{prefix}/states/{unit}/{host.machine_id}", json.dumps(state))

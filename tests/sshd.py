@@ -47,6 +47,18 @@ class Sshd:
         }
         return Target(**{**fields, **changes})  # type: ignore[arg-type]
 
+    def known_hosts_line(self, address: str, marker: str = "") -> str:
+        """What known_hosts says of one address, with a marker in front if one is given."""
+        key = " ".join((self.folder / "host.pub").read_text().split()[:2])
+        return f"{marker} [{address}]:{self.port} {key}\n".lstrip()
+
+    def connections(self) -> list[int]:
+        """The processes that serve connections."""
+        said = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        return [int(line) for line in said.stdout.split()]
+
     def cut_connections(self) -> None:
         """Kill the processes that serve connections; the server itself goes on."""
         subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
@@ -87,7 +99,20 @@ def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Ss
         "PasswordAuthentication no",
     ]
     (folder / "config").write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen([SSHD, "-D", "-f", folder / "config", "-E", folder / "log"])
+    # killed by the kernel when the tests are: an aborted run leaves no server behind
+    process = subprocess.Popen(
+        [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            SSHD,
+            "-D",
+            "-f",
+            folder / "config",
+            "-E",
+            folder / "log",
+        ]
+    )
     try:
         deadline = time.monotonic() + 10
         while True:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deiswizard.inventory import Target
 
 SSHD = "/usr/sbin/sshd"
+MARKER = "DEISWIZARD_TEST_SSHD"
+"""Set in every command's environment: the tests' process id and the server's folder."""
 
 
 def why_no_sshd() -> str:
@@ -64,6 +67,17 @@ class Sshd:
         subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
 
 
+def kill_commands(is_leftover: Callable[[int, str], bool]) -> None:
+    """Kill what commands on our servers have started and left, told by the marker alone."""
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError, ValueError):
+            for entry in environ.read_bytes().decode(errors="replace").split("\0"):
+                name, _, value = entry.partition("=")
+                owner, _, folder = value.partition(":")
+                if name == MARKER and is_leftover(int(owner), folder):
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
+
+
 def free_port(address: str) -> int:
     """A port that is free on ``address`` now."""
     with socket.socket() as probe:
@@ -74,6 +88,7 @@ def free_port(address: str) -> int:
 @contextlib.contextmanager
 def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Sshd]:
     """Start a server that knows its client's key and whose key known_hosts holds."""
+    kill_commands(lambda owner, _: not Path(f"/proc/{owner}").exists())  # of an aborted run
     Path("/run/sshd").mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
     port = free_port(addresses[0])
@@ -90,6 +105,7 @@ def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Ss
     lines = [f"ListenAddress {address}:{port}" for address in addresses]
     lines += [
         *options,
+        f"SetEnv {MARKER}={os.getpid()}:{folder}",
         f"HostKey {folder}/host",
         f"AuthorizedKeysFile {folder}/authorized",
         "PidFile none",
@@ -126,3 +142,4 @@ def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Ss
         subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
         process.terminate()
         process.wait()
+        kill_commands(lambda _, place: place == str(folder))

@@ -17,7 +17,7 @@ from deiswizard.cluster.dial import transient
 from deiswizard.cluster.handshake import UnknownHostKeyError, check_key, shake_hands, shown_key
 from deiswizard.cluster.known_hosts import KnownHosts
 from deiswizard.cluster.transport import CHANNEL_TIMEOUT, POLL, Transport
-from deiswizard.cluster.upload import checksum_command, store_command, store_seconds
+from deiswizard.cluster.upload import STORED, checksum_command, store_command, store_seconds
 from deiswizard.errors import CancelledError, LinkError, StepError
 from deiswizard.inventory import Target
 
@@ -229,7 +229,7 @@ class HostLink:
         """As ``access.HostAccess.upload``."""
         command, checksum = store_command(path, content, mode)
         stored = self.run(command, sudo=sudo, stdin=content, timeout=store_seconds(content))
-        if stored.ok:
+        if stored.out.split()[-1:] == [STORED]:
             return checksum
         if stored.code is None:
             raise transient(
@@ -251,6 +251,8 @@ class HostLink:
         result = self.run(checksum_command(path), sudo=sudo, timeout=CHECKSUM_SECONDS)
         if result.code is None:
             raise transient(self.name, f"{path} could not be read", said=result.why)
-        if not result.ok:
+        if result.ok:
+            return result.out.split()[0]
+        if result.err.strip():
             raise StepError(f"{path} cannot be read on {self.name}", said=result.err.strip())
-        return result.out.split()[0] if result.out.strip() else None
+        return None

@@ -256,3 +256,11 @@ def test_small_commands_are_not_held_up_by_nagle(server: Sshd) -> None:
     open_link(server.target("127.0.79.2"), through=first).close()
     assert transport.has_had_session
     first.close()
+
+
+def test_a_checksum_tells_a_missing_file_from_one_that_cannot_be_read(
+    link: HostLink, tmp_path: Path
+) -> None:
+    assert link.checksum(str(tmp_path / "none")) is None
+    with pytest.raises(StepError, match="cannot be read"):
+        link.checksum(str(tmp_path))

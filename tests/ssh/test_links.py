@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -264,3 +265,14 @@ def test_a_checksum_tells_a_missing_file_from_one_that_cannot_be_read(
     assert link.checksum(str(tmp_path / "none")) is None
     with pytest.raises(StepError, match="cannot be read"):
         link.checksum(str(tmp_path))
+
+
+def test_keys_are_exchanged_again_in_the_middle_of_a_stream(tmp_path: Path) -> None:
+    with sshd(tmp_path / "rekey", ("127.0.79.4",), "RekeyLimit 1M") as often:
+        link = open_link(often.target())
+        sent = os.urandom(6_000_000)
+        result = link.run("sha256sum; head -c 6000000 /dev/zero | tr '\\0' x", stdin=sent)
+        checksum, _, rest = result.out.partition("\n")
+        assert checksum.split()[0] == hashlib.sha256(sent).hexdigest()
+        assert rest == "x" * 6_000_000
+        link.close()

@@ -1,0 +1,348 @@
+"""The application: wires session, screens and the run. It decides nothing and draws nothing."""
+
+from __future__ import annotations
+
+import importlib.resources
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from deiswizard.background import Task, background
+from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.errors import CancelledError, WizardError
+from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import catalogue
+from deiswizard.recommendations.base import Assessment
+from deiswizard.recommendations.preseed_images import release_of
+from deiswizard.run.replay import Replay
+from deiswizard.screens.base import WizardScreen
+from deiswizard.screens.connect import ConnectScreen
+from deiswizard.screens.engine import Question, RunLike, ScreenAsker, SessionLike, Start
+from deiswizard.screens.log import LogScreen
+from deiswizard.screens.modals.dialog import ChoiceDialog, LineDialog
+from deiswizard.screens.overview import OverviewScreen
+from deiswizard.screens.recommendation import RecommendationScreen
+from deiswizard.screens.text import ago
+from deiswizard.screens.theme import ASCII, DARK, LIGHT, UNICODE
+from deiswizard.vocabulary import RunStatus, StepStatus
+
+ASSETS = Path(str(importlib.resources.files("deiswizard.assets")))
+PUMP_SECONDS = 0.2
+GOING_ON = (RunStatus.RUNNING, RunStatus.NEEDS_DECISION)
+
+
+class WizardApp(App[str]):
+    """Everything that outlives a screen: session, snapshot, assessments, the one run."""
+
+    TITLE = "deiswizard"
+    CSS_PATH: ClassVar[list[Path]] = [ASSETS / "app.tcss"]
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("colon", "command_palette", "commands", show=False, id="commands"),
+        Binding("ctrl+c", "say_quit", "", show=False, priority=False),
+    ]
+
+    def __init__(
+        self,
+        *,
+        start: Start | None,
+        address: str = "",
+        open_first: str = "",
+        demo: str = "",
+        replay: Replay | None = None,
+        ascii_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.address = address
+        self.demo = demo
+        self.clock = clock
+        self.symbols = ASCII if ascii_only else UNICODE
+        self.session: SessionLike | None = None
+        self.snapshot: Snapshot | None = None
+        self.assessments: Mapping[str, Assessment] = {}
+        self.run_handle: RunLike | None = replay
+        self.connecting: Task[SessionLike] | None = None
+        self.connect_error: WizardError | None = None
+        self.look_error: WizardError | None = None
+        self.progress: dict[str, ConnectProgress] = {}
+        self._start = start
+        self._open_first = open_first
+        self._replay = replay
+        self._asker = ScreenAsker()
+        self._looking: Task[tuple[Snapshot, dict[str, Assessment]]] | None = None
+        self._asked: Question | None = None
+
+    def on_mount(self) -> None:
+        """Themes, the first screen, the pump."""
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self.animation_level = "none"
+        if self._replay is not None:
+            self._replay.start()
+            self.push_screen(RecommendationScreen(self._replay.plan.recommendation))
+        else:
+            self.push_screen(ConnectScreen())
+        self.set_interval(PUMP_SECONDS, self.pump)
+
+    @property
+    def cluster_title(self) -> str:
+        """``deiswizard   prod-eu  5 hosts  Deis v1.13.4``."""
+        if self.snapshot is None:
+            return f"deiswizard   {self.session.name if self.session else self.address}"
+        hosts = len(self.snapshot.hosts)
+        release = release_of(self.snapshot)[0] or "release not known"
+        return f"deiswizard   {self.snapshot.cluster}  {hosts} hosts  Deis {release}"
+
+    @property
+    def demo_text(self) -> str:
+        """So that nobody takes a demo for production."""
+        return "DEMO: a pretend cluster" if self.demo else "replay" if self._replay else ""
+
+    @property
+    def age_text(self) -> str:
+        """How old the last look is."""
+        if self.is_looking:
+            words = "looking (45 s at most)"
+        elif self.snapshot is not None:
+            words = f"looked {ago(self.snapshot.age(self.clock()))}"
+        else:
+            words = ""
+        return "   ".join(part for part in (self.demo_text, words) if part)
+
+    @property
+    def is_looking(self) -> bool:
+        """A probe is going on."""
+        return self._looking is not None
+
+    @property
+    def is_running(self) -> bool:
+        """A run is going on or waits for a decision."""
+        run = self.run_handle
+        return run is not None and run.hub.state.status in GOING_ON and not self._replay
+
+    def pump(self) -> None:
+        """Pull what the engine has got ready; then let the screen on top repaint."""
+        self._pump_connection()
+        self._pump_look()
+        if self._asked is None and (question := self._asker.take()) is not None:
+            self._ask(question)
+        screen = self.screen
+        if isinstance(screen, WizardScreen) and screen.is_mounted:
+            screen.refresh_bars()
+            screen.pump()
+
+    def connect(self, address: str) -> None:
+        """Connect in a thread of the engine's."""
+        if self._start is None or (self.connecting and not self.connecting.done):
+            return
+        start = self._start
+        self.address, self.connect_error, self.progress = address, None, {}
+
+        def on_progress(progress: ConnectProgress) -> None:
+            self.progress = {**self.progress, progress.host: progress}
+
+        self.connecting = background(
+            lambda: start(address, self._asker, on_progress), name="connect"
+        )
+
+    def _pump_connection(self) -> None:
+        task = self.connecting
+        if task is None or not task.done or self.session is not None:
+            return
+        try:
+            self.session = task.result()
+        except WizardError as error:
+            self.connect_error = error
+            self.connecting = None
+            return
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Probe in a thread of the engine's; assessments are made there too."""
+        session = self.session
+        if session is None or self._looking is not None:
+            return
+
+        def look() -> tuple[Snapshot, dict[str, Assessment]]:
+            snapshot = session.look()
+            return snapshot, {r.id: r.assess(snapshot) for r in catalogue.ALL}
+
+        self._looking = background(look, name="look")
+
+    def _pump_look(self) -> None:
+        task = self._looking
+        if task is None or not task.done:
+            return
+        self._looking = None
+        try:
+            self.snapshot, self.assessments = task.result()
+            self.look_error = None
+        except WizardError as error:
+            self.look_error = error
+        if isinstance(self.screen, ConnectScreen):
+            self.switch_screen(OverviewScreen())
+            if self._open_first and self.snapshot is not None:
+                self.call_after_refresh(self.open_recommendation, self._open_first)
+
+    def _ask(self, question: Question) -> None:
+        """Show a question of the engine's; its thread goes on with the answer."""
+        self._asked = question
+
+        def answered(reply: object) -> None:
+            self._asked = None
+            question.answer(reply)
+
+        if question.identity is not None:
+            self.push_screen(
+                LineDialog(
+                    "A passphrase", f"for the private key {question.identity}", is_secret=True
+                ),
+                answered,
+            )
+            return
+        rows = "\n".join(f"{k.host:22} {k.key_type:20}\n  {k.fingerprint}" for k in question.keys)
+        self.push_screen(
+            ChoiceDialog[bool](
+                "These hosts are not known yet",
+                f"Compare the fingerprints with the hosts' consoles.\n\n{rows}",
+                [
+                    ("Do not connect", False),
+                    (f"Accept {len(question.keys)} and remember them", True),
+                ],
+            ),
+            answered,
+        )
+
+    def open_recommendation(self, name: str) -> None:
+        """Open its flow; while a run of it goes on, at the run."""
+        if self.snapshot is None:
+            self.notify("the cluster was not looked at yet: press r", markup=False)
+            return
+        self.push_screen(RecommendationScreen(name))
+
+    def open_run(self) -> None:
+        """The flow of the run that is going on."""
+        if self.run_handle is not None:
+            self.push_screen(RecommendationScreen(self.run_handle.plan.recommendation, at_run=True))
+
+    def open_log(self) -> None:
+        """The whole log of the run."""
+        if self.run_handle is not None:
+            self.push_screen(LogScreen())
+
+    def start_run(self, plan: Plan) -> None:
+        """Start a plan. Raises WizardError, OSError."""
+        assert self.session is not None and self.snapshot is not None
+        self.run_handle = self.session.start(plan, before=self.snapshot, interactive=True)
+
+    def take_snapshot_of_run(self) -> None:
+        """The run's own last look is the newest; assess it without asking the cluster again."""
+        after = getattr(self.run_handle, "after", None)
+        if after is not None and after is not self.snapshot:
+            self.snapshot = after
+            self.assessments = {r.id: r.assess(after) for r in catalogue.ALL}
+
+    def run_words(self) -> str:
+        """What has happened so far, for the dialogs."""
+        assert self.run_handle is not None
+        state = self.run_handle.hub.state
+        done, going = state.count(StepStatus.DONE), state.count(StepStatus.RUNNING)
+        changed = "Nothing was changed yet." if not done else "What is done stays done."
+        return f"Done: {done} steps. Going on: {going}. {changed}"
+
+    async def action_quit(self) -> None:
+        """Quit; a run that is going on is asked about first, and keeps running by default."""
+        if not self.is_running:
+            self._leave()
+            return
+
+        def chosen(choice: str | None) -> None:
+            if choice in ("after", "now") and self.run_handle is not None:
+                self.run_handle.stop(now=choice == "now")
+                self._leave_when_stopped()
+
+        self.push_screen(
+            ChoiceDialog[str](
+                "A run is going on",
+                self.run_words(),
+                [
+                    ("Keep running", "keep"),
+                    ("Stop after what is going on now, then quit", "after"),
+                    ("Stop now and quit: what the hosts have begun may still finish", "now"),
+                ],
+            ),
+            chosen,
+        )
+
+    def _leave_when_stopped(self) -> None:
+        def look() -> None:
+            if not self.is_running:
+                timer.stop()
+                self._leave()
+
+        timer = self.set_interval(PUMP_SECONDS, look)
+
+    def _leave(self) -> None:
+        """Say after the screen is gone what the operator should know."""
+        run = self.run_handle
+        words = ""
+        if run is not None and self._replay is None:
+            words = f"run {run.id}: {run.hub.state.status}; deiswizard show {run.id}"
+        if self._asked is not None:
+            self._asked.answer(None)
+        if self._replay is not None:
+            self._replay.stop()
+        self.exit(words)
+
+    def on_unmount(self) -> None:
+        """End the connections without keeping anybody waiting."""
+        if self.session is not None:
+            background(self.session.close, name="close").wait(2.0)
+
+    def action_say_quit(self) -> None:
+        """ctrl+c is no way out of a full screen."""
+        self.notify("press q to quit", markup=False)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Only commands of ours."""
+        yield SystemCommand("Look again", "probe the cluster", self.look_again)
+        for recommendation in catalogue.ALL:
+            yield SystemCommand(
+                f"Open: {recommendation.title}",
+                recommendation.why,
+                lambda name=recommendation.id: self.open_recommendation(name),
+            )
+        if self.run_handle is not None:
+            yield SystemCommand("Log of the run", "all hosts", self.open_log)
+        other = LIGHT if self.theme == DARK.name else DARK
+        yield SystemCommand(
+            f"Theme: {'light' if other is LIGHT else 'dark'}",
+            "for this session",
+            lambda: setattr(self, "theme", other.name),
+        )
+        yield SystemCommand("Quit", "leave the wizard", self._leave_later)
+
+    def _leave_later(self) -> None:
+        self.call_later(self.action_quit)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug: the report holds no values of variables, which may be secrets."""
+        from deiswizard.commands.failing import report
+
+        if isinstance(error, CancelledError) or self.is_headless:
+            super()._handle_exception(error)
+            return
+        self._return_code = 1
+        self.exit(
+            f"internal error ({type(error).__name__}): this is a bug; send {report(error)}",
+            return_code=1,
+        )

@@ -1,0 +1,90 @@
+"""Choose: the form, and beside it what the highlighted option does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from deiswizard.answers import build, remembered
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.recommendations.base import Choices, Problem, Recommendation
+from deiswizard.screens.text import clean
+from deiswizard.screens.theme import Symbols
+from deiswizard.screens.widgets.form import FieldView
+
+
+class ChoosePane(Container):
+    """Holds raw values until they make valid choices."""
+
+    def __init__(
+        self, recommendation: Recommendation, snapshot: Snapshot, symbols: Symbols
+    ) -> None:
+        super().__init__(id="choose")
+        self.recommendation = recommendation
+        self._snapshot = snapshot
+        self._symbols = symbols
+        self.choices: Choices | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self._raw = self._first_values()
+
+    def _first_values(self) -> dict[str, Any]:
+        """Defaults for this cluster, under what was answered last time where that still holds."""
+        raw = self.recommendation.defaults(self._snapshot).model_dump(mode="json")
+        for name, value in remembered(self._snapshot.cluster, self.recommendation).items():
+            if name not in raw:
+                continue
+            if name == "hosts":
+                known = {host.name for host in self._snapshot.hosts if host.images is not None}
+                value = [host for host in value if host in known] or raw[name]
+            choices, _ = build(self.recommendation, {**raw, name: value})
+            if choices is not None:
+                raw[name] = value
+        return raw
+
+    def compose(self) -> ComposeResult:
+        """Fields left, explanation right (below on a narrow terminal)."""
+        with VerticalScroll(id="fields", can_focus=False):
+            for field in self.recommendation.fields:
+                yield FieldView(field, self._snapshot, self._raw[field.name], self._symbols)
+        with VerticalScroll(id="explain", can_focus=False):
+            yield Static("", id="explain-title", markup=False)
+            yield Static("", id="explain-words", markup=False)
+
+    def on_mount(self) -> None:
+        """Judge the first values."""
+        self.call_after_refresh(self.validate)
+
+    def focus_first(self) -> None:
+        """The cursor into the first field."""
+        next(iter(self.query(FieldView))).focus_first()
+
+    @on(FieldView.Changed)
+    def validate(self) -> None:
+        """Judge all fields; each problem is told below its field."""
+        views = list(self.query(FieldView))
+        raw = {view.field.name: view.value for view in views}
+        for view in views:
+            view.display = view.field.shown is None or view.field.shown(self._snapshot, raw)
+        choices, problems = build(self.recommendation, raw)
+        if choices is not None:
+            problems = self.recommendation.check_choices(self._snapshot, choices)
+        self.problems = tuple(problems)
+        blocked = any(problem.blocks for problem in problems)
+        self.choices = None if blocked else choices
+        names = {view.field.name for view in views if view.display}
+        for view in views:
+            mine = [p for p in problems if p.field == view.field.name]
+            if view is views[0]:
+                mine += [p for p in problems if p.field not in names]
+            view.tell(mine)
+
+    @on(FieldView.Explained)
+    def _explained(self, event: FieldView.Explained) -> None:
+        self.query_one("#explain-title", Static).update(Content(clean(event.title)))
+        words = "\n".join(clean(line) for line in event.words.split("\n"))
+        self.query_one("#explain-words", Static).update(Content(words))

@@ -1,0 +1,194 @@
+"""Rows of the run screen, as pure functions of the run state: overall, pulls, steps, failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import Step, WaitStep
+from deiswizard.run.state import PullState, RunState, StepState
+from deiswizard.screens.text import cut, fit, in_bytes, in_time
+from deiswizard.screens.theme import STYLES, Symbols
+from deiswizard.vocabulary import RunStatus, StepStatus
+
+Row = tuple[str, str]
+"""A line and its style."""
+
+RANK = {
+    StepStatus.FAILED: 0,
+    StepStatus.UNKNOWN: 1,
+    StepStatus.RUNNING: 2,
+    StepStatus.WARNING: 3,
+    StepStatus.WAITING: 4,
+    StepStatus.BLOCKED: 5,
+    StepStatus.SKIPPED: 6,
+    StepStatus.DONE: 7,
+}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Bytes over all pulls: fetched, to fetch as far as is known, and the rate now."""
+
+    current: int
+    total: int | None
+    rate: float
+
+
+def totals(state: RunState) -> Totals:
+    """Summed over every image; the total is None until each pull that runs knows its own."""
+    pulls = [pull for step in state.steps.values() for pull in step.pulls.values()]
+    known = [pull.total for pull in pulls if pull.present is None]
+    running = [
+        pull.rate
+        for step in state.steps.values()
+        if step.status is StepStatus.RUNNING
+        for pull in step.pulls.values()
+    ]
+    total = (
+        None if not pulls or None in known else sum(pull.total or pull.current for pull in pulls)
+    )
+    return Totals(sum(pull.current for pull in pulls), total, sum(running))
+
+
+def headline(state: RunState, now: float) -> str:
+    """Stage, elapsed, what is waited for and for how long at most."""
+    plan = state.plan
+    if plan is None:
+        return "starting"
+    stages = [stage.id for stage in plan.stages]
+    number = stages.index(state.stage) + 1 if state.stage in stages else 0
+    title = next(
+        (s.title for s in plan.stages if s.id == state.stage), "checking that the plan still holds"
+    )
+    elapsed = in_time((state.finished_at or now) - (state.started_at or now))
+    if state.finished_at is not None:
+        return f"{state.status} after {elapsed}" + (f": {state.said}" if state.said else "")
+    words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
+    if state.verifying:
+        return f"looking at the cluster again (45 s at most)   {elapsed}"
+    if state.stop_requested:
+        return f"stopping after what is going on now   {elapsed}"
+    if state.status is RunStatus.NEEDS_DECISION:
+        return f"{words}   waiting for your decision"
+    waits = [
+        step
+        for step in plan.steps
+        if isinstance(step, WaitStep) and state.steps[step.id].status is StepStatus.RUNNING
+    ]
+    if waits:
+        began = state.steps[waits[0].id].started_at or now
+        words += f"   waiting for {waits[0].waiting_for}: {in_time(max(0, now - began))} of {waits[0].timeout:.0f} s"
+    return words
+
+
+def overall(state: RunState, now: float, width: int, symbols: Symbols) -> list[Row]:
+    """One bar: bytes where images are pulled, else steps."""
+    count = len(state.steps) or 1
+    done = sum(step.status.is_final for step in state.steps.values())
+    sums = totals(state)
+    bar_width = max(10, min(36, width // 3))
+    share = done / count
+    text = f" all hosts  {symbols.bar(share, bar_width)}  {done} of {count} steps"
+    if sums.current:
+        size = in_bytes(sums.current) + (f" of {in_bytes(sums.total)}" if sums.total else "")
+        text += f"   {size}"
+        if sums.rate and state.finished_at is None:
+            text += f"   {in_bytes(sums.rate)}/s"
+            if sums.total and sums.total > sums.current:
+                text += f"   about {in_time((sums.total - sums.current) / sums.rate)} left"
+    return [(cut(text, width), "bold"), (cut(f" {headline(state, now)}", width), "")]
+
+
+def _pull_words(pull: PullState, step: StepState, width: int, symbols: Symbols) -> str:
+    """Bar, bytes, layers, rate, time left: as much as fits."""
+    layers = f"{pull.layers_done}/{len(pull.layers)} layers"
+    if pull.total is None or pull.total == 0:
+        return f"{in_bytes(pull.current):>8}   {layers}"
+    bar = symbols.bar(pull.current / pull.total, max(5, min(15, width - 48)))
+    text = f"{bar} {pull.current / 1e6:.0f}/{in_bytes(pull.total)}  {layers}"
+    if step.status is StepStatus.RUNNING and pull.rate:
+        text += f"  {in_bytes(pull.rate)}/s"
+        if pull.seconds_left is not None:
+            text += f"  {in_time(pull.seconds_left)}"
+    return text
+
+
+def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols: Symbols) -> Row:
+    name_width = 34 if width >= 110 else 26
+    what = step.title.removeprefix("pull ")
+    left = f" {symbols.of(state.status)} {fit(state.status, 8)}{fit(step.host, 11)} {fit(what, name_width)} "
+    room = width - len(left)
+    if step.host in lost and state.status is StepStatus.RUNNING:
+        right = "reconnecting (what was begun goes on there)"
+    elif state.status is StepStatus.RUNNING and state.pulls:
+        running = [p for p in state.pulls.values() if p.present is None]
+        pull = running[-1] if running else list(state.pulls.values())[-1]
+        right = _pull_words(pull, state, room, symbols)
+        if len(state.pulls) > 1 or step.kind == "command":
+            right = f"{pull.image.rpartition('/')[2]} {right}"
+    elif state.status is StepStatus.RUNNING:
+        right = state.said or state.last_line
+    elif state.status is StepStatus.DONE:
+        right = (
+            in_time((state.finished_at or 0) - (state.started_at or 0))
+            if not state.said
+            else state.said
+        )
+    else:
+        right = state.said
+    return left + cut(right, max(0, room)), STYLES.get(state.status, "")
+
+
+def rows(plan: Plan, state: RunState, width: int, height: int, symbols: Symbols) -> list[Row]:
+    """Steps of the current stage (all, once it has ended), worst first, folded to the height."""
+    stage = next((s for s in plan.stages if s.id == state.stage), None)
+    steps = list(plan.steps) if stage is None or state.finished_at else list(stage.steps)
+    known = [(step, state.steps.get(step.id, StepState())) for step in steps]
+    known.sort(key=lambda pair: RANK[pair[1].status])
+    active = [pair for pair in known if RANK[pair[1].status] < RANK[StepStatus.WAITING]]
+    shown = active[: max(1, height - 1)]
+    rest = known[len(shown) :]
+    if len(shown) < height - 1:
+        extra = rest[: height - 1 - len(shown)]
+        if len(rest) <= height - len(shown):
+            extra = rest
+        shown, rest = shown + extra, rest[len(extra) :]
+    out = [_row(step, now, state.lost, width, symbols) for step, now in shown]
+    if rest:
+        counted = Counter(now.status for _, now in rest)
+        words = "   ".join(f"{count} {status}" for status, count in counted.items())
+        out.append((cut(f"   {symbols.waiting} {words}", width), "dim"))
+    return out
+
+
+def problems(plan: Plan, state: RunState) -> list[tuple[Step, StepState]]:
+    """Steps that wait for a decision, in the plan's order."""
+    bad = (StepStatus.FAILED, StepStatus.UNKNOWN)
+    return [
+        (step, state.steps[step.id]) for step in plan.steps if state.steps[step.id].status in bad
+    ]
+
+
+def card(plan: Plan, state: RunState, chosen: int, width: int) -> list[Row]:
+    """The failure under the cursor: what, what it said, how things stand, what to do."""
+    found = problems(plan, state)
+    if not found:
+        return []
+    step, now = found[chosen % len(found)]
+    complete = sum(s.status is StepStatus.DONE for s in state.steps.values())
+    where = f"{step.host} {'·' if width else ''} " if step.host else ""
+    more = f"   ({chosen % len(found) + 1} of {len(found)}, n next)" if len(found) > 1 else ""
+    said = now.said or "nothing"
+    return [
+        (cut(f" {where}{step.title}: {now.status}{more}", width), "bold $error"),
+        (cut(f"   It said  {said}", width), ""),
+        (
+            cut(
+                f"   State    {complete} of {len(state.steps)} steps are done and stay done", width
+            ),
+            "",
+        ),
+        (cut(f"   Do       {now.do or 'look at that host'}, then r; s leaves it out", width), ""),
+    ]

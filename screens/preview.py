@@ -1,0 +1,97 @@
+"""Preview: three views of the same plan."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from deiswizard.plan import preview
+from deiswizard.plan.plan import Plan
+from deiswizard.screens.text import clean
+from deiswizard.screens.theme import STYLES
+
+VIEWS: tuple[preview.View, ...] = get_args(preview.View)
+SIGN_STYLES = {"+": "$success", "-": "$error", "~": "$warning", "=": "dim"}
+
+
+class PreviewPane(Container):
+    """``tell`` shows a plan; ``turn`` goes to the next view."""
+
+    def __init__(self) -> None:
+        super().__init__(id="preview")
+        self.plan: Plan | None = None
+        self.view: preview.View = "changes"
+
+    def compose(self) -> ComposeResult:
+        """The views' names, then the view."""
+        yield Static("", id="views", markup=False)
+        with VerticalScroll(id="preview-scroll"):
+            yield Static("", id="preview-text", markup=False)
+        yield Static("", id="same", markup=False)
+
+    def tell(self, plan: Plan) -> None:
+        """Show a plan from its first view."""
+        self.plan = plan
+        self.view = "changes"
+        self._show()
+
+    def turn(self) -> None:
+        """The next view."""
+        self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
+        self._show()
+
+    def _show(self) -> None:
+        plan = self.plan
+        if plan is None:
+            return
+        commands = sum(len(group.commands) for group in preview.commands(plan))
+        labels = {
+            "changes": f"Changes {len(plan.changes)}",
+            "commands": f"Commands {commands}",
+            "impact": "Impact",
+        }
+        parts: list[str | tuple[str, str]] = [" "]
+        for view in VIEWS:
+            here = view == self.view
+            parts.append(
+                (
+                    f"[ {labels[view]} ]" if here else f"  {labels[view]}  ",
+                    "bold reverse" if here else "dim",
+                )
+            )
+            parts.append(" ")
+        self.query_one("#views", Static).update(Content.assemble(*parts))
+        self.query_one("#preview-text", Static).update(self._content(plan))
+        self.query_one("#preview-scroll", VerticalScroll).scroll_home(animate=False)
+        same = f" The same without this screen:  deiswizard apply {plan.recommendation} --answers FILE --yes"
+        self.query_one("#same", Static).update(Content(same))
+
+    def _content(self, plan: Plan) -> Content:
+        parts: list[str | tuple[str, str]] = []
+        if self.view == "changes":
+            if plan.is_empty:
+                parts.append(
+                    "  Nothing to do: everything is as wanted already. Enter checks it once more.\n\n"
+                )
+            for line in preview.changes(plan):
+                parts.append((f" {clean(line)}\n", SIGN_STYLES.get(line[:1], "")))
+        elif self.view == "commands":
+            for group in preview.commands(plan):
+                parts.append((f" {clean(group.stage)}: {clean(group.host) or 'etcd'}\n", "bold"))
+                for command in group.commands:
+                    parts.append((f"   {command.danger:8}", STYLES.get(command.danger, "dim")))
+                    wait = f"   ({command.kind})" if command.kind.startswith("wait") else ""
+                    parts.append(f"{clean(command.text)}{wait}\n")
+        else:
+            for label, lines in preview.impact(plan):
+                parts.append((f" {label:10} ", "bold"))
+                parts.append(f"{f'{chr(10)}            '.join(clean(line) for line in lines)}\n")
+        return Content.assemble(*parts)
+
+    def as_text(self) -> str:
+        """The view as plain text, to copy."""
+        return preview.as_text(self.plan, self.view) if self.plan else ""

@@ -1,0 +1,350 @@
+"""One recommendation: Choose, Preview, Run, Verify as one visible flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import ContentSwitcher, Static
+
+from deiswizard.answers import remember
+from deiswizard.errors import WizardError
+from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import catalogue
+from deiswizard.run.undo import undo_plan
+from deiswizard.screens.base import WizardScreen
+from deiswizard.screens.choose import ChoosePane
+from deiswizard.screens.modals.dialog import ChoiceDialog, LineDialog
+from deiswizard.screens.panes.progress import problems
+from deiswizard.screens.preview import PreviewPane
+from deiswizard.screens.run import RunPane
+from deiswizard.screens.verify import VerifyPane
+from deiswizard.vocabulary import Danger, RunStatus
+
+Phase = Literal["choose", "preview", "run", "verify"]
+PHASES: tuple[Phase, ...] = ("choose", "preview", "run", "verify")
+GOING_ON = (RunStatus.RUNNING, RunStatus.NEEDS_DECISION)
+
+
+class RecommendationScreen(WizardScreen):
+    """Moves between the phases; each is a pane of its own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "next", "next", id="next", priority=False),
+        Binding("escape", "back", "back", id="back"),
+        Binding("tab", "turn", "next field or view", show=False, id="turn"),
+        Binding("c", "copy", "copy", id="copy"),
+        Binding("w", "write", "write the plan to a file", id="write"),
+        Binding("r", "retry", "retry what failed", id="retry"),
+        Binding("s", "skip", "leave this step out", id="skip"),
+        Binding("n", "next_problem", "next failure", id="next-problem"),
+        Binding("l", "log", "whole log", id="whole-log"),
+        Binding("m", "maximise", "maximise the log", id="maximise"),
+        Binding("u", "undo", "undo", id="undo"),
+    ]
+    phase: Phase = "choose"
+
+    def __init__(self, name: str, *, at_run: bool = False) -> None:
+        super().__init__()
+        self.recommendation = catalogue.named(name)
+        self._at_run = at_run
+        self._breadcrumb: Phase | None = None
+
+    def body(self) -> ComposeResult:
+        """The breadcrumb and the four panes."""
+        wizard = self.wizard
+        yield Static("", id="flow", markup=False)
+        with ContentSwitcher(initial="run" if self._shows_run else "choose", id="phases"):
+            if wizard.snapshot is not None:
+                yield ChoosePane(self.recommendation, wizard.snapshot, wizard.symbols)
+            yield PreviewPane()
+            yield RunPane(wizard.symbols)
+            yield VerifyPane(wizard.symbols)
+
+    @property
+    def _shows_run(self) -> bool:
+        """A run of this recommendation is going on, or was asked for."""
+        run = self.wizard.run_handle
+        if run is None or run.plan.recommendation != self.recommendation.id:
+            return False
+        return self._at_run or self.wizard.snapshot is None or run.hub.state.status in GOING_ON
+
+    def on_mount(self) -> None:
+        """Begin where there is something to see."""
+        super().on_mount()
+        run = self.wizard.run_handle
+        if self._shows_run and run is not None:
+            self._go("run")
+            self.query_one(RunPane).follow(run)
+        else:
+            self._go("choose")
+
+    def _go(self, phase: Phase) -> None:
+        self.phase = phase
+        self.query_one(ContentSwitcher).current = phase
+        if phase == "choose":
+            self.call_after_refresh(self.query_one(ChoosePane).focus_first)
+        elif phase == "preview":
+            self.query_one("#preview-scroll").focus()
+        elif phase == "run":
+            self.query_one("#tail").focus()
+        else:
+            self.query_one(VerifyPane).focus()
+        self._show_flow()
+        self.refresh_bars()
+
+    def _show_flow(self) -> None:
+        symbols = self.wizard.symbols
+        here = PHASES.index(self.phase)
+        parts: list[str | tuple[str, str]] = [
+            (f" {self.recommendation.number} {self.recommendation.title}", "bold"),
+            "   ",
+        ]
+        for number, phase in enumerate(PHASES):
+            mark = symbols.ok if number < here else symbols.on if number == here else symbols.off
+            style = "bold $primary" if number == here else "$success" if number < here else "dim"
+            parts.append((f"{mark} {phase.capitalize()}", style))
+            parts.append((f" {symbols.rule} ", "dim") if number < 3 else "")
+        self.query_one("#flow", Static).update(Content.assemble(*parts))
+
+    def keys(self) -> list[tuple[str, str]]:
+        """What can be done in this phase."""
+        end = [("?", "help"), ("q", "quit")]
+        run = self.wizard.run_handle
+        match self.phase:
+            case "choose":
+                ready = self._choose.choices is not None
+                first = ("enter", "next: Preview") if ready else ("enter", "(mend the field)")
+                return [first, ("space", "tick"), ("tab", "next field"), ("esc", "back"), *end]
+            case "preview":
+                return [
+                    ("enter", "run"),
+                    ("tab", "view"),
+                    ("c", "copy"),
+                    ("w", "write plan"),
+                    ("esc", "back"),
+                    *end,
+                ]
+            case "run":
+                keys = [("l", "log"), ("m", "maximise"), ("esc", "leave"), *end]
+                if run is not None and run.hub.state.status is RunStatus.NEEDS_DECISION:
+                    keys = [
+                        ("r", "retry failed"),
+                        ("s", "skip"),
+                        ("n", "next"),
+                        ("esc", "leave"),
+                        *end,
+                    ]
+                elif run is not None and run.hub.state.finished_at is not None:
+                    keys = [("enter", "next: Verify"), *keys]
+                return keys
+            case _:
+                keys = [("enter", "overview")]
+                if run is not None and run.hub.state.plan and run.hub.state.plan.undo:
+                    keys.append(("u", "undo"))
+                if run is not None and run.hub.state.differences:
+                    keys.append(("r", "new plan"))
+                return [*keys, ("l", "log"), *end]
+
+    @property
+    def _choose(self) -> ChoosePane:
+        return self.query_one(ChoosePane)
+
+    def pump(self) -> None:
+        """Follow the run; when it ends, its result is shown."""
+        run = self.wizard.run_handle
+        if self.phase != "run" or run is None:
+            return
+        self.query_one(RunPane).pump(self.wizard.clock())
+        state = run.hub.state
+        if state.finished_at is not None:
+            self.wizard.take_snapshot_of_run()
+            self.query_one(VerifyPane).tell(state, str(run.folder))
+            self._go("verify")
+
+    def action_next(self) -> None:
+        """Forward, where the phase allows it."""
+        match self.phase:
+            case "choose":
+                self._to_preview()
+            case "preview":
+                self._confirm_and_run()
+            case "verify":
+                self.wizard.take_snapshot_of_run()
+                self.dismiss(None)
+            case _:
+                pass
+
+    def _to_preview(self) -> None:
+        pane = self._choose
+        pane.validate()
+        snapshot = self.wizard.snapshot
+        if pane.choices is None or snapshot is None:
+            blocking = next((p for p in pane.problems if p.blocks), None)
+            if blocking is not None:
+                self.notify(blocking.what, title="Not yet", severity="warning", markup=False)
+            return
+        try:
+            plan = self.recommendation.plan(snapshot, pane.choices)
+            remember(snapshot.cluster, self.recommendation, pane.choices)
+        except (WizardError, OSError) as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._preview(plan)
+
+    def _preview(self, plan: Plan) -> None:
+        self.query_one(PreviewPane).tell(plan)
+        self._go("preview")
+
+    def _confirm_and_run(self) -> None:
+        plan = self.query_one(PreviewPane).plan
+        if plan is None:
+            return
+        if self.wizard.is_running:
+            self.notify("another run is going on; one at a time", severity="warning", markup=False)
+            return
+        if plan.impact.danger is not Danger.DESTROY:
+            self._run(plan)
+            return
+
+        def typed(words: str | None) -> None:
+            if words is not None:
+                self._run(plan)
+
+        self.app.push_screen(
+            LineDialog(
+                "This destroys something",
+                f"Type the cluster's name: {plan.cluster}",
+                needed=plan.cluster,
+            ),
+            typed,
+        )
+
+    def _run(self, plan: Plan) -> None:
+        try:
+            self.wizard.start_run(plan)
+        except (WizardError, OSError) as error:
+            self.notify(f"the run could not be started: {error}", severity="error", markup=False)
+            return
+        assert self.wizard.run_handle is not None
+        self.query_one(RunPane).follow(self.wizard.run_handle)
+        self._go("run")
+
+    def action_back(self) -> None:
+        """One phase back; out of a run only by saying what shall become of it."""
+        match self.phase:
+            case "preview":
+                self._go("choose")
+            case "run" if self.wizard.is_running:
+                self._ask_leave()
+            case "run" | "verify" | "choose":
+                if self.phase != "choose":
+                    self.wizard.take_snapshot_of_run()
+                self.dismiss(None)
+
+    def _ask_leave(self) -> None:
+        def chosen(choice: str | None) -> None:
+            run = self.wizard.run_handle
+            if choice == "leave":
+                self.dismiss(None)
+            elif choice in ("after", "now") and run is not None:
+                run.stop(now=choice == "now")
+
+        self.app.push_screen(
+            ChoiceDialog[str](
+                "A run is going on",
+                self.wizard.run_words(),
+                [
+                    ("Keep running", "keep"),
+                    ("Go to the overview, let it go on", "leave"),
+                    ("Stop after what is going on now", "after"),
+                    ("Stop now: what the hosts have begun may still finish", "now"),
+                ],
+            ),
+            chosen,
+        )
+
+    def action_turn(self) -> None:
+        """Tab: the next view in the preview, the next field elsewhere."""
+        if self.phase == "preview":
+            self.query_one(PreviewPane).turn()
+        else:
+            self.focus_next()
+
+    def action_copy(self) -> None:
+        """The view to the clipboard of the terminal."""
+        if self.phase == "preview":
+            self.app.copy_to_clipboard(self.query_one(PreviewPane).as_text())
+            self.notify("copied, where the terminal allows it", markup=False)
+
+    def action_write(self) -> None:
+        """The plan as JSON, for deiswizard apply."""
+        plan = self.query_one(PreviewPane).plan
+        if self.phase != "preview" or plan is None:
+            return
+        path = Path.cwd() / f"{plan.recommendation}-plan.json"
+        try:
+            path.write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            self.notify(f"{path}: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"written: {path}   run it with: deiswizard apply {path.name}", markup=False)
+
+    def action_retry(self) -> None:
+        """In a run: what failed, again. After a refused plan: a new one."""
+        run = self.wizard.run_handle
+        if run is None:
+            return
+        if self.phase == "run" and run.hub.state.status is RunStatus.NEEDS_DECISION:
+            run.retry()
+        elif self.phase == "verify" and run.hub.state.differences:
+            self.wizard.look_again()
+            self.dismiss(None)
+
+    def action_skip(self) -> None:
+        """Leave the failed step out, with a reason that is recorded."""
+        run = self.wizard.run_handle
+        if run is None or self.phase != "run":
+            return
+        found = problems(run.plan, run.hub.state)
+        if not found:
+            return
+        step = found[self.query_one(RunPane).chosen % len(found)][0]
+        if step.kind == "guard":
+            self.notify("a guard cannot be left out: it protects the cluster", markup=False)
+            return
+
+        def typed(reason: str | None) -> None:
+            if reason:
+                run.skip(step.id, reason)
+
+        self.app.push_screen(
+            LineDialog("Leave this step out", f"{step.host} {step.title}. Why?"), typed
+        )
+
+    def action_next_problem(self) -> None:
+        """The card of the next failure."""
+        self.query_one(RunPane).chosen += 1
+
+    def action_log(self) -> None:
+        """The whole log."""
+        if self.phase in ("run", "verify"):
+            self.wizard.open_log()
+
+    def action_maximise(self) -> None:
+        """Only the log, or all panes."""
+        if self.phase == "run":
+            self.query_one(RunPane).maximise()
+
+    def action_undo(self) -> None:
+        """A plan that takes the run back, through the same preview."""
+        run, snapshot = self.wizard.run_handle, self.wizard.snapshot
+        if self.phase != "verify" or run is None or snapshot is None:
+            return
+        try:
+            self._preview(undo_plan(run.hub.state, snapshot))
+        except WizardError as error:
+            self.notify(str(error), markup=False)

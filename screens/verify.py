@@ -1,0 +1,65 @@
+"""Verify: what a new look at the cluster said."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from deiswizard.run.state import RunState
+from deiswizard.run.summary import counts
+from deiswizard.screens.text import clean
+from deiswizard.screens.theme import Symbols
+from deiswizard.vocabulary import RunStatus
+
+
+class VerifyPane(VerticalScroll):
+    """Checks with evidence, what was done, how to take it back."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        super().__init__(id="verify")
+        self._symbols = symbols
+        self._shown: RunState | None = None
+
+    def compose(self) -> ComposeResult:
+        """One text."""
+        yield Static("", id="verify-text", markup=False)
+
+    def tell(self, state: RunState, folder: str) -> None:
+        """Show how a run ended."""
+        if state is self._shown:
+            return
+        self._shown = state
+        s = self._symbols
+        ok = state.status is RunStatus.DONE
+        mark, style = (s.ok, "bold $success") if ok else (s.failed, "bold $error")
+        words = (
+            "Done, and a new look at the cluster confirms it."
+            if ok
+            else f"{state.status}: {state.said}"
+        )
+        parts: list[str | tuple[str, str]] = [(f" {mark} {clean(words)}\n\n", style)]
+        for check in state.checks:
+            look = {
+                True: (s.ok, "ok", "$success"),
+                False: (s.failed, "NOT ok", "bold $error"),
+                None: (s.unknown, "unknown", "$warning"),
+            }
+            symbol, word, check_style = look[check.ok]
+            parts += [
+                (f" {symbol} {word:8}", check_style),
+                clean(check.title),
+                (f"   {clean(check.evidence)}\n", "dim"),
+            ]
+        for difference in state.differences:
+            parts.append((f" {s.warning} changed meanwhile: {clean(difference)}\n", "$warning"))
+        if state.differences:
+            parts.append(
+                " Nothing was changed by this plan. Press r: look again and make a new plan.\n"
+            )
+        parts.append(f"\n Steps    {counts(state)}\n")
+        if state.plan is not None:
+            parts.append(f" Undo     {clean(state.plan.impact.undo) or 'not needed'}\n")
+        parts.append(f" Record   {clean(folder)}\n          deiswizard show {state.run}\n")
+        self.query_one("#verify-text", Static).update(Content.assemble(*parts))

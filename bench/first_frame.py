@@ -1,6 +1,6 @@
 """Start-up to the first frame: the wizard against a bare Textual program, in turn.
 
-    python -m bench.first_frame [ROUNDS]
+python -m bench.first_frame [ROUNDS]
 """
 
 from __future__ import annotations

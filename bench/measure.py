@@ -55,7 +55,9 @@ def table(samples: Mapping[str, Sequence[Sample]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, rows in samples.items():
-        wall = statistics.median(row.wall / base.wall for row, base in zip(rows, first, strict=True))
+        wall = statistics.median(
+            row.wall / base.wall for row, base in zip(rows, first, strict=True)
+        )
         cpu = statistics.median(row.cpu / base.cpu for row, base in zip(rows, first, strict=True))
         lines.append(
             f"| {name} | {statistics.median(r.wall for r in rows):.2f} "

@@ -6,9 +6,10 @@ from typing import Any
 
 from deiswizard.answers import build, remember, remembered
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.commands.apply import run_plan, text_of
+from deiswizard.commands.apply import run_plan
 from deiswizard.commands.check import as_lines
 from deiswizard.commands.opening import TerminalAsker, say_progress
+from deiswizard.commands.plan import text_of
 from deiswizard.inventory import Target
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Choices, FormField, Recommendation

@@ -41,7 +41,7 @@ class WizardApp(App[str]):
     """Everything that outlives a screen: session, snapshot, assessments, the one run."""
 
     TITLE = "deiswizard"
-    CSS_PATH: ClassVar[list[Path]] = [ASSETS / "app.tcss"]
+    CSS_PATH = ASSETS / "app.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -105,7 +105,7 @@ class WizardApp(App[str]):
     @property
     def demo_text(self) -> str:
         """So that nobody takes a demo for production."""
-        return "DEMO: a pretend cluster" if self.demo else "replay" if self._replay else ""
+        return "DEMO" if self.demo else "replay" if self._replay else ""
 
     @property
     def age_text(self) -> str:

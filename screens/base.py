@@ -21,7 +21,7 @@ SMALLEST = (60, 16)
 class WizardScreen(Screen[None]):
     """Subclasses compose their body in ``body`` and refresh it in ``pump``."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [
         (0, "-narrow"),
         (100, "-normal"),
         (140, "-wide"),

@@ -66,7 +66,7 @@ class OverviewScreen(WizardScreen):
         ):
             table.add_column(label, key=key)
         for recommendation in catalogue.ALL:
-            table.add_row("", "", "", "", key=recommendation.id)
+            table.add_row(*(Text() for _ in range(4)), key=recommendation.id)
         table.focus()
         super().on_mount()
 

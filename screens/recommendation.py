@@ -118,7 +118,7 @@ class RecommendationScreen(WizardScreen):
             case "choose":
                 ready = self._choose.choices is not None
                 first = ("enter", "next: Preview") if ready else ("enter", "(mend the field)")
-                return [first, ("space", "tick"), ("tab", "next field"), ("esc", "back"), *end]
+                return [first, ("esc", "back"), ("space", "tick"), ("tab", "next field"), *end]
             case "preview":
                 return [
                     ("enter", "run"),

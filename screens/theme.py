@@ -83,7 +83,7 @@ class Symbols:
 
     def of(self, word: str) -> str:
         """The mark of a status."""
-        return {
+        marks: dict[str, str] = {
             Status.OK: self.ok,
             Status.TO_DO: self.to_do,
             Status.PARTLY: self.warning,
@@ -98,7 +98,8 @@ class Symbols:
             StepStatus.FAILED: self.failed,
             StepStatus.SKIPPED: self.skipped,
             StepStatus.BLOCKED: self.blocked,
-        }.get(word, self.unknown)
+        }
+        return marks.get(word, self.unknown)
 
     def bar(self, share: float, width: int) -> str:
         """A bar of ``width`` cells, ``share`` of it full (0 to 1)."""

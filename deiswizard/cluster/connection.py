@@ -95,7 +95,7 @@ class ClusterConnection:
         """
         connection = cls(target, asker)
         try:
-            connection._open_entry(on_progress)
+            connection._open_entry(on_progress, cancel)
             connection.refresh(on_progress, cancel)
         except BaseException:
             connection.close()
@@ -107,10 +107,10 @@ class ClusterConnection:
         """What was passed over in known_hosts."""
         return tuple(self._keys.notes)
 
-    def _accepting(self, link: HostLink) -> HostLink:
+    def _accepting(self, link: HostLink, cancel: threading.Event | None) -> HostLink:
         """Open a link; an unknown key is shown and asked."""
         try:
-            return link.open()
+            return link.open(cancel)
         except UnknownHostKeyError as error:
             if not self._asker.accept_host_keys([error.key]):
                 raise HostKeyError(
@@ -120,20 +120,21 @@ class ClusterConnection:
                     do="compare the fingerprint with the host's console, then connect again",
                 ) from error
             self._keys.add([error.key])
-            return link.open()
+            return link.open(cancel)
 
-    def _open_entry(self, on_progress: Callable[[ConnectProgress], None]) -> None:
+    def _open_entry(
+        self, on_progress: Callable[[ConnectProgress], None], cancel: threading.Event | None
+    ) -> None:
         through: HostLink | None = None
         for target in (*self._target.jumps, self._target):
             on_progress(ConnectProgress(target.host, "connecting"))
             link = HostLink(target, keys=self._keys, credentials=self._credentials, through=through)
             try:
-                through = self._accepting(link)
+                through = self._accepting(link, cancel)
             except WizardError as error:
                 on_progress(ConnectProgress(target.host, "failed", str(error)))
                 raise
             self._jumps.append(link)
-            link.disable_nagle()
         self._entry = self._jumps.pop()
 
     @property
@@ -189,7 +190,7 @@ class ClusterConnection:
                 return
             on_progress(ConnectProgress(host.name, "connecting"))
             try:
-                host.link, host.error = self._reach(host.machine), None
+                host.link, host.error = self._reach(host.machine, cancel), None
                 on_progress(ConnectProgress(host.name, "connected"))
             except WizardError as error:
                 host.error = error
@@ -211,14 +212,15 @@ class ClusterConnection:
         if cancel is not None and cancel.is_set():
             raise CancelledError("connecting was stopped", state="nothing was changed")
 
-    def _reach(self, machine: Machine) -> HostLink:
+    def _reach(self, machine: Machine, cancel: threading.Event | None) -> HostLink:
         """A link to a machine, whose machine-id must be the one that fleet knows."""
         if self.entry.peer_address in self._addresses and not self._jumps:
             try:
-                return self._checked(machine, self._link(machine, None, self.entry.target.port))
+                link = self._link(machine, None, self.entry.target.port)
+                return self._checked(machine, link, cancel)
             except LinkError:
                 pass  # not reachable from here: the first host may reach it
-        return self._checked(machine, self._link(machine, self.entry, None))
+        return self._checked(machine, self._link(machine, self.entry, None), cancel)
 
     def _link(self, machine: Machine, through: HostLink | None, port: int | None) -> HostLink:
         return HostLink(
@@ -229,8 +231,10 @@ class ClusterConnection:
             name=machine.address,
         )
 
-    def _checked(self, machine: Machine, link: HostLink) -> HostLink:
-        link.open()
+    def _checked(
+        self, machine: Machine, link: HostLink, cancel: threading.Event | None
+    ) -> HostLink:
+        link.open(cancel)
         said = link.run("cat /etc/machine-id")
         found = said.out.strip()
         if found and found != machine.id:

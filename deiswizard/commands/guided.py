@@ -16,7 +16,7 @@ from deiswizard.session import Session
 
 def wants_plain(args: argparse.Namespace) -> bool:
     """No screen: asked for, or there is none."""
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     return bool(args.plain) or os.environ.get("TERM", "dumb") == "dumb" or not is_terminal
 
 

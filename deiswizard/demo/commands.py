@@ -62,7 +62,7 @@ def test(host: PretendHost, process: Process) -> int:
     """Existence of files, comparison of words and numbers."""
     words = [word for word in process.args[1:] if word != "]"]
     if words[:1] == ["!"]:
-        return 1 - _holds(host, words[1:])
+        return 1 if _holds(host, words[1:]) else 0
     return 0 if _holds(host, words) else 1
 
 
@@ -279,7 +279,19 @@ def preseed(host: PretendHost, process: Process) -> int:
     return status
 
 
-def _true(host: PretendHost, process: Process) -> int:
+def _says(words: str) -> HostCommand:
+    """A command that prints the same on every call, ``{name}`` being the host's."""
+
+    def command(host: PretendHost, process: Process) -> int:
+        process.out(words.replace("{name}", host.name))
+        return 0
+
+    return command
+
+
+def ls(host: PretendHost, process: Process) -> int:
+    """Every file, whatever was asked."""
+    process.out("".join(f"{path}\n" for path in host.files()))
     return 0
 
 
@@ -288,15 +300,15 @@ COMMANDS: dict[str, HostCommand] = {
     "printf": printf,
     "cat": cat,
     "uname": uname,
-    "hostname": lambda host, process: (process.out(f"{host.name}\n"), 0)[1],
-    "id": lambda host, process: (process.out("uid=500(core) gid=500(core)\n"), 0)[1],
+    "hostname": _says("{name}\n"),
+    "id": _says("uid=500(core) gid=500(core)\n"),
     "test": test,
     "[": test,
-    "true": _true,
+    "true": _says(""),
     "false": lambda host, process: 1,
-    "umask": _true,
-    "chmod": _true,
-    "mkdir": _true,
+    "umask": _says(""),
+    "chmod": _says(""),
+    "mkdir": _says(""),
     "df": df,
     "sha256sum": sha256sum,
     "mv": mv,
@@ -304,7 +316,7 @@ COMMANDS: dict[str, HostCommand] = {
     "head": lines_of,
     "tail": lines_of,
     "grep": grep,
-    "ls": lambda host, process: (process.out("".join(f"{p}\n" for p in host.files())), 0)[1],
+    "ls": ls,
     "sleep": sleep,
     "systemctl": systemctl,
     "sudo": sudo,

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import threading
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deiswizard.demo.commands import COMMANDS
@@ -97,20 +98,20 @@ class PretendHost:
         """Run a command line on behalf of a running command (sudo, sh -c)."""
         return self._shell.run(text, process)
 
-    def handler_for_port(self, port: int) -> functools.partial[Handler] | None:
+    def handler_for_port(self, port: int) -> Callable[..., Handler] | None:
         """What listens on a port of this host."""
         if port in (2379, 4001):
-            return functools.partial(EtcdHandler, self.cluster, self)
+            return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375:
-            return functools.partial(DockerHandler, self)
+            return lambda *args: DockerHandler(self, *args)
         return None
 
-    def handler_for_socket(self, path: str) -> functools.partial[Handler] | None:
+    def handler_for_socket(self, path: str) -> Callable[..., Handler] | None:
         """What listens on a unix socket of this host."""
         if path in ("/var/run/docker.sock", "/run/docker.sock"):
-            return functools.partial(DockerHandler, self)
+            return lambda *args: DockerHandler(self, *args)
         if path in ("/var/run/fleet.sock", "/run/fleet.sock"):
-            return functools.partial(FleetHandler, self.cluster)
+            return lambda *args: FleetHandler(self.cluster, *args)
         return None
 
     def serve_port(self, port: int, connection: Any) -> None:

@@ -128,8 +128,8 @@ def _fleet(cluster: PretendCluster) -> None:
         raw = unit_file(unit)
         digest = hashlib.sha1(raw.encode()).digest()
         store.put(f"{prefix}/unit/{digest.hex()}", json.dumps({"Raw": raw}))
-        body = {"Name": unit, "UnitHash": list(digest)}
-        store.put(f"{prefix}/job/{unit}/object", json.dumps(body))
+        job = {"Name": unit, "UnitHash": [*digest]}
+        store.put(f"{prefix}/job/{unit}/object", json.dumps(job))
         store.put(f"{prefix}/job/{unit}/target-state", "launched")
         for host in hosts:
             state = {

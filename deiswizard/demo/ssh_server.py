@@ -80,7 +80,7 @@ class ServerTransport(paramiko.Transport):
         self._cluster = cluster
         self._interface = _Server(host, cluster)
         self.add_server_key(host.cluster.host_keys[host.name])
-        self._channel_handler_table = {  # type: ignore[misc]
+        self._channel_handler_table = {
             **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
             MSG_CHANNEL_REQUEST: self._request_then_start,
         }

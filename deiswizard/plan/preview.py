@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deiswizard.plan.plan import Plan
+from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import GuardStep, WaitStep, shown
 from deiswizard.vocabulary import Danger
 
@@ -63,7 +63,11 @@ def commands(plan: Plan) -> tuple[CommandGroup, ...]:
 
 def impact(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Label and lines: danger, restarts, duration, guards, undo, what it was made from."""
-    guards = tuple(dict.fromkeys(s.title for s in plan.steps if isinstance(s, GuardStep)))
+    changing = [n for n, stage in enumerate(plan.stages) if _changes_something(stage)]
+    before = plan.stages[: max(changing, default=0) + 1]
+    guards = tuple(
+        dict.fromkeys(s.title for stage in before for s in stage.steps if isinstance(s, GuardStep))
+    )
     words = {
         Danger.READ: "read: nothing is changed",
         Danger.WRITE: "write: settings or files are changed, nothing restarts",
@@ -83,6 +87,10 @@ def impact(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Notes", plan.impact.notes),
     )
     return tuple((label, lines) for label, lines in rows if lines)
+
+
+def _changes_something(stage: Stage) -> bool:
+    return any(step.danger is not Danger.READ for step in stage.steps)
 
 
 def as_text(plan: Plan, view: View) -> str:

@@ -3,122 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-from deiswizard.cluster.snapshot import Answer, Evidence, HostFacts, Question, Snapshot
-from deiswizard.errors import PreconditionError
-from deiswizard.plan.conditions import CommandSays, KeyIs
-from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
-from deiswizard.plan.step import GuardStep, RemoveKeyStep, Step, WaitStep, WriteKeyStep
+from deiswizard.cluster.snapshot import Evidence, Snapshot
 from deiswizard.recommendations.base import (
     Assessment,
-    Choices,
     Finding,
     FormField,
     Option,
     Problem,
     Recommendation,
 )
-from deiswizard.run.events import Check
-from deiswizard.vocabulary import Danger, Status
-
-KEY = "/deis/controller/registrationMode"
-MODES = ("enabled", "disabled", "admin_only")
-ADMINS, LIVE = "registration.admins", "registration.live"
-CONFIRM = "an admin exists"
-"""What the operator types when the database cannot be asked."""
-
-SECONDS_TO_LIVE = 60.0
-"""confd looks every 5 s and gunicorn reloads (deis-facts 7): about 10 s, with room to spare."""
-
-NEEDED_KEYS = (
-    "/deis/registry/protocol",
-    "/deis/registry/host",
-    "/deis/registry/port",
-    "/deis/database/host",
-    "/deis/logs/host",
-    "/deis/platform/domain",
+from deiswizard.recommendations.registration_facts import (
+    ADMINS,
+    CONFIRM,
+    KEY,
+    LIVE,
+    LIVE_CODES,
+    MODES,
+    RegistrationChoices,
+    admin_count,
+    live_code,
+    live_command,
+    needs_words,
+    questions,
+    why_not_live,
 )
-"""Without these confd writes no new settings for the controller (deis-facts 0.4)."""
-
-LIVE_CODES = {"enabled": "400", "disabled": "403", "admin_only": "40[13]"}
-
-
-class RegistrationChoices(Choices):
-    """The mode, and the words typed when no admin could be found by asking the database."""
-
-    mode: Literal["enabled", "disabled", "admin_only"] = "admin_only"
-    confirm: str = ""
-
-
-def database_host(snapshot: Snapshot) -> HostFacts | None:
-    """Where the in-cluster database runs; None: external, or not running."""
-    return next(iter(snapshot.where("deis-database.service")), None)
-
-
-def admins_command(snapshot: Snapshot) -> str:
-    """Count active superusers; the AnonymousUser row is none."""
-    name = snapshot.value("/deis/database/name") or "deis"
-    query = "select count(*) from auth_user where is_superuser and is_active"
-    database = re.sub(r"[^A-Za-z0-9_-]", "", name)
-    return f'docker exec deis-database sudo -u postgres psql -d {database} -tAc "{query}"'
-
-
-def live_command(snapshot: Snapshot) -> str:
-    """Asks the controller to register nobody: permission is judged before the empty form is."""
-    host = snapshot.value("/deis/controller/host")
-    port = snapshot.value("/deis/controller/port") or "8000"
-    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", host) or not port.isdecimal():
-        return ""
-    return (
-        "curl -s -m 5 -w '\\n%{http_code}\\n' -X POST -H 'Content-Type: application/json' "
-        f"-d '{{}}' http://{host}:{port}/v1/auth/register"
-    )
-
-
-def questions(snapshot: Snapshot) -> tuple[Question, ...]:
-    """Ask whether there is an admin, and what the live controller says."""
-    found = []
-    if (host := database_host(snapshot)) and host.reachable:
-        found.append(Question(id=ADMINS, host=host.name, command=admins_command(snapshot)))
-    asker = _asker(snapshot)
-    if asker and live_command(snapshot):
-        found.append(Question(id=LIVE, host=asker.name, command=live_command(snapshot)))
-    return tuple(found)
-
-
-def _asker(snapshot: Snapshot) -> HostFacts | None:
-    """The host to ask the controller from: its own, else any that answers."""
-    own = [host for host in snapshot.where("deis-controller.service") if host.reachable]
-    return next(iter([*own, *snapshot.reachable_hosts]), None)
-
-
-def admin_count(answer: Answer | None) -> int | None:
-    """How many admins there are; None when that is not known."""
-    if answer is None or answer.code != 0 or not answer.out.strip().isdecimal():
-        return None
-    return int(answer.out.strip())
-
-
-def live_code(answer: Answer | None) -> str:
-    """The HTTP status of the live controller, empty when it did not answer."""
-    lines = answer.out.strip().splitlines() if answer else []
-    return lines[-1] if lines and re.fullmatch(r"[1-5]\d\d", lines[-1]) else ""
-
-
-def missing_keys(snapshot: Snapshot) -> tuple[str, ...]:
-    """Keys without which the controller picks up no setting."""
-    return tuple(key for key in NEEDED_KEYS if snapshot.key(key) is None)
-
-
-def why_not_live(snapshot: Snapshot) -> str:
-    """Why the live controller may lag behind the key, and what to do."""
-    if missing := missing_keys(snapshot):
-        return (
-            f"confd in the controller writes no settings while {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing: start that component first"
-        )
-    return "look at the controller: journalctl -u deis-controller on its host"
+from deiswizard.recommendations.registration_plan import plan
+from deiswizard.run.events import Check
+from deiswizard.vocabulary import Status
 
 
 def assess(snapshot: Snapshot) -> Assessment:
@@ -210,11 +122,6 @@ def defaults(snapshot: Snapshot) -> RegistrationChoices:
     )
 
 
-def needs_words(snapshot: Snapshot, mode: str) -> bool:
-    """The operator must confirm in words that an admin exists: nobody could be asked."""
-    return mode != "enabled" and admin_count(snapshot.answer(ADMINS)) is None
-
-
 def check_choices(snapshot: Snapshot, choices: RegistrationChoices) -> tuple[Problem, ...]:
     """Nobody may be locked out for ever."""
     if choices.mode == "enabled":
@@ -237,115 +144,6 @@ def check_choices(snapshot: Snapshot, choices: RegistrationChoices) -> tuple[Pro
             ),
         )
     return ()
-
-
-def plan(snapshot: Snapshot, choices: RegistrationChoices) -> Plan:
-    """Guard, write, wait for the key and for the live controller."""
-    if not snapshot.keys_read:
-        raise PreconditionError("the settings could not be read from etcd", do="look again")
-    fact = snapshot.key(KEY)
-    current = fact.value if fact else None
-    same = current == choices.mode
-    stages: list[Stage] = []
-    guard = _admin_guard(snapshot, choices)
-    if guard and not same:
-        stages.append(Stage(id="guards", title="Guards", steps=(guard,)))
-    if not same:
-        stages.append(_write_stage(choices.mode, fact.index if fact else 0))
-    stages.append(_wait_stage(snapshot, choices.mode))
-    notes: tuple[str, ...] = ()
-    if not live_command(snapshot):
-        notes += ("the controller is not there to be asked: only the key will be checked",)
-    if choices.mode != "enabled" and needs_words(snapshot, choices.mode):
-        notes += (f"you confirmed in words: {CONFIRM}",)
-    return Plan(
-        recommendation="registration",
-        title="Registration mode",
-        cluster=snapshot.cluster,
-        choices=choices.model_dump(mode="json"),
-        changes=(Change(where=KEY, current=current, desired=choices.mode),),
-        stages=tuple(stages),
-        undo=() if same else (_undo_stage(current), _wait_stage(snapshot, current)),
-        impact=Impact(
-            danger=Danger.READ if same else Danger.WRITE,
-            duration="live within about 10 s; nothing restarts",
-            undo=f"one key back to {current or 'absent (open)'}",
-            notes=notes,
-        ),
-        basis=Basis(
-            taken_at=snapshot.taken_at,
-            etcd_index=snapshot.etcd.index,
-            keys=(KeyBasis(key=KEY, index=fact.index if fact else 0),),
-            machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
-        ),
-    )
-
-
-def _admin_guard(snapshot: Snapshot, choices: RegistrationChoices) -> GuardStep | None:
-    host = database_host(snapshot)
-    if choices.mode == "enabled" or host is None or needs_words(snapshot, choices.mode):
-        return None
-    return GuardStep(
-        id="guard:admin",
-        title="an active admin exists",
-        host=host.name,
-        condition=CommandSays(
-            host=host.name, command=admins_command(snapshot), pattern=r"^\s*[1-9]\d*\s*$"
-        ),
-        otherwise="no active admin exists: nobody could ever register again. Register the admin first",
-    )
-
-
-def _write_stage(mode: str, expect: int | None) -> Stage:
-    step = WriteKeyStep(
-        id="write:mode",
-        title=f"set the mode to {mode}",
-        key=KEY,
-        value=mode,
-        expect=expect,
-        danger=Danger.WRITE,
-        undo="the value before is written back",
-    )
-    return Stage(id="write", title="Set", steps=(step,))
-
-
-def _undo_stage(before: str | None) -> Stage:
-    if before is not None:
-        return _write_stage(before, None)
-    step = RemoveKeyStep(
-        id="write:mode", title="remove the key again", key=KEY, danger=Danger.WRITE
-    )
-    return Stage(id="write", title="Set", steps=(step,))
-
-
-def _wait_stage(snapshot: Snapshot, mode: str | None) -> Stage:
-    """The key first; then the controller, which follows it. None: the key is to be absent."""
-    steps: list[Step] = [
-        WaitStep(
-            id="wait:key",
-            title="the key is set in etcd" if mode else "the key is gone from etcd",
-            condition=KeyIs(key=KEY, value=mode),
-            waiting_for=f"{KEY} to be {mode or 'absent'}",
-            timeout=10,
-        )
-    ]
-    asker = _asker(snapshot)
-    command = live_command(snapshot)
-    if asker and command and mode in LIVE_CODES:
-        steps.append(
-            WaitStep(
-                id="wait:live",
-                title=f"the live controller says {mode}",
-                host=asker.name,
-                condition=CommandSays(
-                    host=asker.name, command=command, pattern=rf"(?m)^{LIVE_CODES[mode]}$"
-                ),
-                waiting_for="the live controller to pick it up",
-                timeout=SECONDS_TO_LIVE,
-                on_timeout=why_not_live(snapshot),
-            )
-        )
-    return Stage(id="live", title="Live", steps=tuple(steps))
 
 
 def verify(_before: Snapshot, after: Snapshot, choices: RegistrationChoices) -> tuple[Check, ...]:

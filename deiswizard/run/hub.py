@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deiswizard.plan.step import Step
+from deiswizard.redaction import Redactor
 from deiswizard.run.events import (
     Event,
     HostLost,
@@ -18,6 +19,7 @@ from deiswizard.run.events import (
     StepFinished,
     StepStarted,
 )
+from deiswizard.run.masking import for_eyes
 from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState
 
@@ -37,9 +39,13 @@ class LogLine:
 
 
 class Hub:
-    """Takes events from any thread; answers the current, immutable state."""
+    """Takes events from any thread; answers the current, immutable state.
 
-    def __init__(self) -> None:
+    What ``redactor`` knows is masked before anybody sees it.
+    """
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._state = RunState()
@@ -49,15 +55,26 @@ class Hub:
         self._listeners: list[Callable[[Event], None]] = []
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
-        """Hand every later event to ``listener``, in order, in the emitting thread."""
+        """Hand every later event to ``listener``, in order, in the emitting thread.
+
+        A listener that raises is not asked again: a broken pipe must not break the run.
+        """
         with self._lock:
             self._listeners.append(listener)
 
     def emit(self, event: Event) -> None:
         """Take an event. Listeners come first: what the state tells is on disk already."""
+        if self._redactor is not None:
+            event = for_eyes(event, self._redactor)
         with self._lock:
-            for listener in self._listeners:
-                listener(event)
+            for listener in tuple(self._listeners):
+                try:
+                    listener(event)
+                except Exception as error:
+                    self._listeners.remove(listener)
+                    self._add(
+                        event.at, "", "", f"something that followed this run gave up: {error!r}"
+                    )
             self._state = reduce(self._state, event)
             if isinstance(event, RunStarted):
                 self._steps = {step.id: step for step in event.plan.steps}

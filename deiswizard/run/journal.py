@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ from deiswizard.errors import PreconditionError
 from deiswizard.redaction import Redactor
 from deiswizard.run.events import EVENT, Event, LayerProgressed, OutputReceived, WaitPolled
 from deiswizard.run.folders import JOURNAL
+from deiswizard.run.masking import as_json
 
 UNSYNCED = (OutputReceived, LayerProgressed, WaitPolled)
 """Events that need not be on disk before the run goes on."""
@@ -29,7 +31,7 @@ def _opened(path: Path) -> IO[str]:
 
 
 class JournalWriter:
-    """Writes events as they come; called by one emitter at a time (the hub's lock).
+    """Writes events as they come, from any thread. Never raises once it was made.
 
     ``problem`` says why writing ended, if it did (a full disk): the run then stops at the next
     border instead of going on unrecorded.
@@ -40,21 +42,29 @@ class JournalWriter:
         self._redactor = redactor
         self._file = _opened(folder / JOURNAL)
         self._logs: dict[str, IO[str]] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
         self.problem = ""
 
     def write(self, event: Event) -> None:
         """Append an event; on disk before this returns, except for mere progress."""
-        if self.problem:
-            return
-        try:
-            self._file.write(self._redactor.text(event.model_dump_json()) + "\n")
-            if isinstance(event, OutputReceived):
-                self._log(event)
-            if not isinstance(event, UNSYNCED):
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        except OSError as error:
-            self.problem = f"{self._folder / JOURNAL} cannot be written: {error.strerror}"
+        with self._lock:
+            if self.problem or self._is_closed:
+                return
+            try:
+                self._file.write(as_json(event, self._redactor) + "\n")
+                if isinstance(event, OutputReceived):
+                    self._log(event)
+                if not isinstance(event, UNSYNCED):
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            except OSError as error:
+                self.problem = f"{self._folder / JOURNAL} cannot be written: {error.strerror}"
+            except Exception as error:  # a bug must stop the run, not kill the thread that tells
+                self.problem = (
+                    f"{self._folder / JOURNAL} cannot be written: internal error "
+                    f"({type(error).__name__}), a bug"
+                )
 
     def _log(self, event: OutputReceived) -> None:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", event.host).lstrip(".") or "cluster"
@@ -67,6 +77,11 @@ class JournalWriter:
 
     def flush(self) -> None:
         """Push progress out too."""
+        with self._lock:
+            if not self._is_closed:
+                self._flush()
+
+    def _flush(self) -> None:
         for file in (self._file, *self._logs.values()):
             try:
                 file.flush()
@@ -74,13 +89,17 @@ class JournalWriter:
                 self.problem = self.problem or f"{file.name} cannot be written: {error.strerror}"
 
     def close(self) -> None:
-        """Push everything out and close."""
-        self.flush()
-        for file in (self._file, *self._logs.values()):
-            try:
-                file.close()
-            except OSError:
-                continue
+        """Push everything out and close. What comes later is not written."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._flush()
+            for file in (self._file, *self._logs.values()):
+                try:
+                    file.close()
+                except OSError:
+                    continue
 
 
 def read_journal(folder: Path) -> Iterator[Event]:

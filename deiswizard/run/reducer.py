@@ -31,7 +31,9 @@ def reduce(state: RunState, event: e.Event) -> RunState:
         case e.StageStarted():
             return replace(state, stage=event.stage, status=RunStatus.RUNNING)
         case e.StageFinished() | e.VerifyStarted():
-            return replace(state, verifying=isinstance(event, e.VerifyStarted))
+            return replace(
+                state, verifying=isinstance(event, e.VerifyStarted), status=_going_on(state)
+            )
         case e.HostLost():
             return replace(state, lost=state.lost | {event.host})
         case e.HostReturned():
@@ -62,11 +64,18 @@ def reduce(state: RunState, event: e.Event) -> RunState:
             return _with_step(state, event)
 
 
+def _going_on(state: RunState) -> RunStatus:
+    """Whatever goes on again has been decided."""
+    return RunStatus.RUNNING if state.status is RunStatus.NEEDS_DECISION else state.status
+
+
 def _with_step(state: RunState, event: e.Event) -> RunState:
     name = getattr(event, "step", "")
     before = state.steps.get(name)
     if before is None:
         return state
+    if isinstance(event, e.StepStarted):
+        state = replace(state, status=_going_on(state))
     after = _step(before, event)
     return state if after is before else replace(state, steps=_put(state.steps, name, after))
 

@@ -79,4 +79,4 @@ def final_state(folder: Path) -> RunState:
     replay = Replay(folder, speed=0)
     replay._feed()
     state = replay.hub.state
-    return state if state.finished_at else replace(state, status=RunStatus.INTERRUPTED)
+    return state if state.finished_at is not None else replace(state, status=RunStatus.INTERRUPTED)

@@ -62,7 +62,9 @@ class PullState:
     @property
     def rate(self) -> float:
         """Bytes a second since the first byte, 0 while unknown."""
-        if self.first_at is None or self.last_at is None or self.last_at <= self.first_at:
+        if self.first_at is None or self.last_at is None:
+            return 0.0
+        if self.last_at - self.first_at < 0.5:  # too short to tell anything
             return 0.0
         return self.current / (self.last_at - self.first_at)
 

@@ -37,7 +37,11 @@ class ChoiceDialog(ModalScreen[T | None], Generic[T]):
                 *(Option(Content(label), id=str(n)) for n, (label, _) in enumerate(self._options)),
                 markup=False,
             )
-            yield Static(Content("up/down choose   enter take   esc back"), classes="dialog-keys")
+            yield Static(
+                Content("up/down choose   enter take   esc back"),
+                classes="dialog-keys",
+                markup=False,
+            )
 
     def on_mount(self) -> None:
         """The default is highlighted."""
@@ -75,7 +79,7 @@ class LineDialog(ModalScreen[str | None]):
             yield Static(Content(self._words), classes="dialog-words", markup=False)
             yield Input(password=self._is_secret)
             yield Static("", id="line-error", classes="error", markup=False)
-            yield Static(Content("enter take   esc back"), classes="dialog-keys")
+            yield Static(Content("enter take   esc back"), classes="dialog-keys", markup=False)
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:

@@ -1,0 +1,56 @@
+# Two targets are all a newcomer needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := python3-venv openssh-server openssh-client etcd-server etcd-client docker.io docker-registry \
+	iproute2 iptables sudo tmux curl procps
+
+.PHONY: demo test check unit services pictures bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/deiswizard demo
+
+test: check unit
+
+# What a person would forget: style, types, the border between engine and screens.
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check deiswizard screens tests bench scripts
+	$(BIN)/ruff format --check deiswizard screens tests bench scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/installed-dev $(VENV)/packages
+	$(BIN)/pytest -n 2 --dist loadfile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install -q -U pip
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install -q --group dev
+	@touch $@
+
+# The service tests need real servers; without root they are skipped and say so.
+$(VENV)/packages: $(VENV)/bin/python Makefile
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then scripts/install-packages $(PACKAGES); fi
+	@touch $@
+
+pictures: $(VENV)/installed-dev
+	$(BIN)/python -m scripts.pictures
+
+# The peers need another paramiko than we do, so they live in an environment of their own.
+bench: $(VENV)/installed-dev
+	@test -d .venv-peers || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -U pip
+	.venv-peers/bin/python -m pip install -q --only-binary :all: --group bench
+	$(BIN)/python -m bench.first_frame
+	$(BIN)/python -m bench.connect .venv-peers/bin/python
+	$(BIN)/python -m bench.streaming
+
+clean:
+	rm -rf $(VENV) .venv-peers build dist *.egg-info

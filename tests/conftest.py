@@ -1,0 +1,17 @@
+"""What all tests share: folders of their own, so that no test sees the operator's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """State and configuration below the test's own folder; no agent, no tunnel from outside."""
+    monkeypatch.setenv("DEISWIZARD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("DEISWIZARD_CONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("DEISCTL_TUNNEL", raising=False)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return tmp_path

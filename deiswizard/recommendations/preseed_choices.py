@@ -13,8 +13,11 @@ from deiswizard.recommendations.base import Choices
 from deiswizard.recommendations.preseed_images import TYPICAL_SIZE, needed_images, sizes
 
 IMAGE_NAME = re.compile(
-    r"^(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})?$"
+    r"^(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::\d+)?/)?"
+    r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})?$"
 )
+"""A registry (with a dot, a port, or localhost), a path in lower case, a tag or a digest."""
+
 ROOM_FACTOR = 1.3
 """Room wanted on Docker's disk, as a multiple of what is missing: layers are unpacked beside."""
 

@@ -83,7 +83,12 @@ def run(args: argparse.Namespace) -> int:
                     "exit_status": status,
                     "recommendations": [a.model_dump(mode="json") for a in assessments],
                     "hosts": [
-                        {"name": h.name, "address": h.address, "reachable": h.reachable}
+                        {
+                            "name": h.name,
+                            "address": h.address,
+                            "reachable": h.reachable,
+                            "trouble": h.trouble.model_dump(mode="json") if h.trouble else None,
+                        }
                         for h in snapshot.hosts
                     ],
                     "troubles": [t.model_dump(mode="json") for t in snapshot.troubles],

@@ -13,7 +13,14 @@ from pydantic import SecretStr
 from deiswizard.cluster.access import ClusterAccess, LayerReport
 from deiswizard.cluster.docker import classify
 from deiswizard.cluster.probe_script import parse_df
-from deiswizard.errors import LinkError, PlanStaleError, PullError, StepError, WizardError
+from deiswizard.errors import (
+    CancelledError,
+    LinkError,
+    PlanStaleError,
+    PullError,
+    StepError,
+    WizardError,
+)
 from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs
 from deiswizard.plan.step import (
     SECRET,
@@ -32,6 +39,9 @@ from deiswizard.vocabulary import StepStatus
 
 PULL_TRIES = 3
 PULL_PAUSE = 3.0
+ASK_SECONDS = 30.0
+"""How long a wait's question may take; a guard's has the time of its step."""
+
 LAYER_SECONDS = 0.25
 """A layer's bytes are told four times a second at most; its changes of state always."""
 
@@ -72,16 +82,17 @@ class Context:
 
 
 def execute(step: Step, context: Context) -> Result:
-    """Do one step and say how it ended. Never raises a WizardError."""
+    """Do one step and say how it ended.
+
+    Raises:
+        CancelledError: stopped; how far it got on the host is not known. No other WizardError.
+    """
     try:
         match step:
             case CommandStep():
                 return _command(step, context)
             case UploadStep():
-                context.access.host(step.host).upload(
-                    step.path, context.filled(step.content).encode(), mode=step.mode, sudo=step.sudo
-                )
-                return DONE
+                return _upload(step, context)
             case WriteKeyStep():
                 context.access.etcd().put(step.key, context.filled(step.value), expect=step.expect)
                 return DONE
@@ -93,12 +104,14 @@ def execute(step: Step, context: Context) -> Result:
             case WaitStep():
                 return _wait(step, context)
             case GuardStep():
-                holds, saw = holds_now(step.condition, context)
+                holds, saw = holds_now(step.condition, context, step.timeout)
                 if holds:
                     return Result(StepStatus.DONE, saw)
                 if holds is None:
                     return Result(StepStatus.UNKNOWN, saw, step.otherwise)
                 return Result(StepStatus.FAILED, step.otherwise + (f" ({saw})" if saw else ""))
+    except CancelledError:
+        raise
     except PlanStaleError as error:
         return Result(StepStatus.FAILED, error.said, "look again and make a new plan")
     except LinkError as error:
@@ -154,6 +167,17 @@ def _command(step: CommandStep, context: Context) -> Result:
     return Result(StepStatus.DONE, code=0)
 
 
+def _upload(step: UploadStep, context: Context) -> Result:
+    host = context.access.host(step.host)
+    if step.expect is not None:
+        there = host.checksum(step.path, sudo=step.sudo) or ""
+        if there != step.expect:
+            what = "removed" if not there else "changed" if step.expect else "made"
+            raise PlanStaleError((f"{step.path} on {step.host} was {what} since",))
+    host.upload(step.path, context.filled(step.content).encode(), mode=step.mode, sudo=step.sudo)
+    return DONE
+
+
 def _pull(step: PullStep, context: Context) -> Result:
     """Pull, again after a pause when the registry or the network was at fault; then look."""
     docker = context.access.docker(step.host)
@@ -190,7 +214,8 @@ def _pull(step: PullStep, context: Context) -> Result:
                     at=context.clock(), step=step.id, host=step.host, stream="err", lines=(again,)
                 )
             )
-            context.cancel.wait(PULL_PAUSE * attempt)
+            if context.cancel.wait(PULL_PAUSE * attempt):
+                raise CancelledError(f"stopped before {step.image} was asked for again") from error
     found = docker.inspect(step.image)
     context.emit(
         ImageChecked(at=context.clock(), step=step.id, image=step.image, present=found is not None)
@@ -222,7 +247,9 @@ def _wait(step: WaitStep, context: Context) -> Result:
 
 
 def holds_now(
-    condition: CommandSays | KeyIs | ImagePresent | DiskRoom, context: Context
+    condition: CommandSays | KeyIs | ImagePresent | DiskRoom,
+    context: Context,
+    timeout: float = ASK_SECONDS,
 ) -> tuple[bool | None, str]:
     """Whether a condition holds (None: it could not be asked), and what was seen."""
     try:
@@ -246,7 +273,7 @@ def holds_now(
                 return disk.free >= condition.needed, f"{disk.free / 1e9:.1f} GB free"
             case CommandSays():
                 result = context.access.host(condition.host).run(
-                    condition.command, sudo=condition.sudo, cancel=context.cancel
+                    condition.command, sudo=condition.sudo, timeout=timeout, cancel=context.cancel
                 )
                 saw = (result.out or result.err).strip()
                 if result.code is None:

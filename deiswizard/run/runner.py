@@ -33,6 +33,8 @@ UNFINISHED = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.WAITING)
 """What keeps a stage open. A blocked step does not: it waits for one of these, or was given up
 with the step that the operator left out."""
 
+SKIPPABLE = (StepStatus.WAITING, StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.UNKNOWN)
+
 
 def whoami() -> str:
     """``user@machine`` of the operator, for the journal."""
@@ -66,7 +68,8 @@ class Run:
         self.plan = plan
         self.folder = folder
         self.id = folder.name
-        self.hub = Hub()
+        redactor = Redactor([*(secrets or {}).values(), *keep_out])
+        self.hub = Hub(redactor)
         self.after: Snapshot | None = None
         self._access = access
         self._look = look
@@ -76,7 +79,7 @@ class Run:
         self._cancel = threading.Event()
         self._stop = threading.Event()
         self._decided = threading.Condition()
-        self._journal = JournalWriter(folder, Redactor([*(secrets or {}).values(), *keep_out]))
+        self._journal = JournalWriter(folder, redactor)
         self.hub.subscribe(self._journal.write)
         images: dict[str, list[str]] = {}
         for stage in plan.stages:
@@ -92,7 +95,12 @@ class Run:
         self._thread = threading.Thread(target=self._main, name=f"run-{self.id}", daemon=True)
 
     def start(self) -> None:
-        """Begin. Returns at once."""
+        """Begin. Returns as soon as the journal says so."""
+        self.hub.emit(
+            e.RunStarted(
+                at=self._clock(), run=self.id, plan=self.plan, by=whoami(), wizard=__version__
+            )
+        )
         self._thread.start()
         threading.Thread(target=self._flush, name=f"journal-{self.id}", daemon=True).start()
 
@@ -101,22 +109,25 @@ class Run:
         return self.hub.wait_for(lambda state: state.status is not RunStatus.RUNNING, timeout)
 
     def retry(self, steps: Sequence[str] | None = None) -> None:
-        """Run these failed or unknown steps again (default: all of them)."""
-        chosen = [
+        """Run these failed or unknown steps again (default: all of them), and what they blocked."""
+        now = self.hub.state.steps
+        chosen = {
             name
-            for name, step in self.hub.state.steps.items()
-            if step.status is StepStatus.BLOCKED
-            or (
-                step.status in (StepStatus.FAILED, StepStatus.UNKNOWN)
-                and (steps is None or name in steps)
-            )
-        ]
-        self._decide(e.RetryRequested(at=self._clock(), steps=tuple(chosen)))
+            for name, step in now.items()
+            if step.status in (StepStatus.FAILED, StepStatus.UNKNOWN)
+            and (steps is None or name in steps)
+        }
+        if not chosen:
+            return
+        again = (n for n, s in now.items() if n in chosen or s.status is StepStatus.BLOCKED)
+        self._decide(e.RetryRequested(at=self._clock(), steps=tuple(again)))
 
     def skip(self, step: str, reason: str) -> None:
-        """Leave a step out. Guards cannot be left out."""
+        """Leave a step out that has not run or did not go well. Guards cannot be left out."""
         found = next((s for s in self.plan.steps if s.id == step), None)
         if found is None or isinstance(found, GuardStep):
+            return
+        if self.hub.state.steps[step].status not in SKIPPABLE:
             return
         self._decide(e.StepSkipped(at=self._clock(), step=step, reason=reason, by=whoami()))
 
@@ -128,9 +139,11 @@ class Run:
         self._decide(e.StopRequested(at=self._clock(), now=now))
 
     def _decide(self, event: e.Event) -> None:
+        """Tell the runner. After the end there is nothing left to decide."""
         with self._decided:
-            self.hub.emit(event)
-            self._decided.notify_all()
+            if self.hub.state.finished_at is None:
+                self.hub.emit(event)
+                self._decided.notify_all()
 
     def _flush(self) -> None:
         while self._thread.is_alive():
@@ -138,8 +151,6 @@ class Run:
             self._thread.join(FLUSH_SECONDS)
 
     def _main(self) -> None:
-        emit, now = self.hub.emit, self._clock
-        emit(e.RunStarted(at=now(), run=self.id, plan=self.plan, by=whoami(), wizard=__version__))
         try:
             status, said = self._run_plan()
         except WizardError as error:
@@ -148,7 +159,8 @@ class Run:
             status, said = RunStatus.FAILED, f"internal error ({type(error).__name__}): a bug"
         if self._journal.problem:
             said = f"{self._journal.problem}. {said}".strip()
-        emit(e.RunFinished(at=now(), status=status, said=said))
+        with self._decided:
+            self.hub.emit(e.RunFinished(at=self._clock(), status=status, said=said))
         self._journal.close()
 
     def _run_plan(self) -> tuple[RunStatus, str]:
@@ -172,10 +184,15 @@ class Run:
             self._run_lanes(stage)
             steps = self.hub.state.steps
             left = [s for s in stage.steps if steps[s.id].status in UNFINISHED]
-            if not left:
+            freed = any(self._is_freed(step) for step in stage.steps)
+            if not left and not freed:
                 return None
+            if self._journal.problem:
+                return RunStatus.STOPPED, "stopped, because nothing more can be recorded"
             if self._stop.is_set():
                 return RunStatus.STOPPED, "stopped by the operator"
+            if freed:
+                continue
             failed = tuple(step.id for step in left)
             if not self._interactive:
                 bad = f"{len(left)} of {len(stage.steps)} steps of '{stage.title}' failed"
@@ -183,6 +200,17 @@ class Run:
             self.hub.emit(e.DecisionNeeded(at=self._clock(), stage=stage.id, failed=failed))
             with self._decided:
                 self._decided.wait_for(partial(self._is_decided, left))
+
+    def _is_freed(self, step: Step) -> bool:
+        """Blocked by a step of another host's lane that has been done since."""
+        return self.hub.state.steps[step.id].status is StepStatus.BLOCKED and not self._missing(
+            step
+        )
+
+    def _missing(self, step: Step) -> list[str]:
+        """What a step needs and is not done."""
+        steps = self.hub.state.steps
+        return [n for n in step.needs if n in steps and not steps[n].status.lets_others_go_on]
 
     def _is_decided(self, left: Sequence[Step]) -> bool:
         """The operator stopped, or asked for a retry, or has left out all that had failed."""
@@ -211,7 +239,7 @@ class Run:
                 for step in lane:
                     self._run_step(step)
 
-        count = min(stage.hosts_at_a_time, len(lanes))
+        count = min(max(1, stage.hosts_at_a_time), len(lanes))
         threads = [
             threading.Thread(target=work, name=f"{stage.id}-{number}", daemon=True)
             for number in range(count)
@@ -228,12 +256,7 @@ class Run:
         state = self.hub.state.steps[step.id]
         if state.status is StepStatus.SKIPPED:
             return
-        missing = [
-            name
-            for name in step.needs
-            if name in self.hub.state.steps
-            and not self.hub.state.steps[name].status.lets_others_go_on
-        ]
+        missing = self._missing(step)
         if missing:
             titles = {s.id: s.title for s in self.plan.steps}
             said = f"needs: {', '.join(titles[name] for name in missing)}"
@@ -243,7 +266,8 @@ class Run:
         try:
             result = execute(step, self._context)
         except CancelledError as error:
-            result = Result(StepStatus.UNKNOWN, f"stopped; {error.state}")
+            words = (error.what, error.state)
+            result = Result(StepStatus.UNKNOWN, "; ".join(word for word in words if word))
         except Exception as error:
             result = Result(
                 StepStatus.UNKNOWN if isinstance(step, CommandStep) else StepStatus.FAILED,

@@ -1,0 +1,515 @@
+"""The runner: what runs when, what stops what, and that it always comes to an end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deiswizard.cluster.access import CommandResult
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.errors import CancelledError, LinkError
+from deiswizard.plan.conditions import KeyIs
+from deiswizard.plan.plan import Basis, KeyBasis, Plan
+from deiswizard.plan.step import GuardStep, WaitStep
+from deiswizard.run import events as e
+from deiswizard.run.journal import read_journal
+from deiswizard.run.runner import Run
+from deiswizard.run.state import RunState
+from deiswizard.vocabulary import RunStatus, StepStatus
+from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
+
+Make = Callable[..., Run]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(plan: Plan, cluster: MemoryCluster, **more: Any) -> Run:
+        folder = tmp_path / "20261122-223104"
+        folder.mkdir()
+        return Run(plan, cluster, folder=folder, **more)
+
+    return made
+
+
+def ended(run: Run) -> RunState:
+    """The state at the end, or the failure of the test."""
+    state = run.hub.wait_for(lambda state: state.finished_at is not None, LIMIT)
+    assert state.finished_at is not None, f"the run hangs: {state.status}"
+    return state
+
+
+def awaited(run: Run, status: RunStatus) -> RunState:
+    state = run.hub.wait_for(lambda state: state.status is status, LIMIT)
+    assert state.status is status
+    return state
+
+
+def kinds(run: Run) -> list[str]:
+    return [event.kind for event in read_journal(run.folder)]
+
+
+def statuses(state: RunState) -> dict[str, str]:
+    return {name: str(step.status) for name, step in state.steps.items()}
+
+
+def fails(call: Call) -> CommandResult:
+    assert call.on_lines is not None
+    call.on_lines("err", ["no room", ""])
+    return CommandResult(1)
+
+
+def test_stages_run_one_after_the_other_and_a_host_s_steps_in_order(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    plan = plan_of(
+        stage(command("1"), command("2"), command("x", "b"), name="first"),
+        stage(command("3"), name="second"),
+    )
+    run = make(plan, cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.DONE
+    assert set(statuses(state).values()) == {"done"}
+    on_a = [line for line in cluster.commands() if line.startswith("a")]
+    assert on_a == ["a: 1", "a: 2", "a: 3"]
+    assert cluster.commands()[-1] == "a: 3"
+
+
+@pytest.mark.parametrize("at_a_time", [0, 1, 3])
+def test_no_more_hosts_than_asked_for_run_side_by_side(make: Make, at_a_time: int) -> None:
+    hosts = [f"h{number}" for number in range(8)]
+    cluster = MemoryCluster(*hosts)
+    lock, running, most = threading.Lock(), set[str](), 0
+    expected = max(1, at_a_time)
+    together = threading.Barrier(expected)
+
+    def busy(call: Call) -> CommandResult:
+        nonlocal most
+        with lock:
+            running.add(call.host)
+            most = max(most, len(running))
+        if call.host in hosts[:expected]:
+            together.wait(LIMIT)  # they are really there at the same time
+        with lock:
+            running.discard(call.host)
+        return CommandResult(0)
+
+    for host in cluster.hosts.values():
+        host.answers["go"] = [busy]
+    steps = [
+        command("go", name).model_copy(update={"id": f"go:{name}", "command": "go"})
+        for name in hosts
+    ]
+    run = make(plan_of(stage(*steps, at_a_time=at_a_time)), cluster)
+    run.start()
+    assert ended(run).status is RunStatus.DONE
+    assert most == expected
+
+
+def test_a_failed_step_stops_what_needs_it_and_the_border_but_not_the_others(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    cluster.hosts["a"].answers["bad"] = [fails]
+    plan = plan_of(
+        stage(command("bad"), command("after", needs=("bad",)), command("fine", "b")),
+        stage(command("later"), name="next"),
+    )
+    run = make(plan, cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.FAILED
+    assert statuses(state) == {
+        "bad": "failed",
+        "after": "blocked",
+        "fine": "done",
+        "later": "waiting",
+    }
+    assert state.steps["bad"].said == "no room"
+    assert state.steps["after"].said == "needs: do bad"
+    assert "1 of 3 steps" in state.said
+
+
+def test_a_step_may_need_a_step_of_another_host_that_is_still_going_on(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    asked = threading.Event()
+
+    def slow(call: Call) -> CommandResult:
+        assert asked.wait(LIMIT)
+        return CommandResult(0)
+
+    def quick(call: Call) -> CommandResult:
+        asked.set()
+        return CommandResult(0)
+
+    cluster.hosts["a"].answers["slow"] = [slow]
+    cluster.hosts["b"].answers["quick"] = [quick]
+    plan = plan_of(
+        stage(
+            command("slow", "a"),
+            command("needs-slow", "b", needs=("slow",)),
+            command("quick", "b"),
+            command("last", "a", needs=("needs-slow",)),
+        )
+    )
+    run = make(plan, cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.DONE
+    assert set(statuses(state).values()) == {"done"}
+    order = cluster.commands()
+    assert order.index("a: slow") < order.index("b: needs-slow") < order.index("a: last")
+
+
+def test_all_guards_are_asked_but_one_that_fails_lets_nothing_change(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    guards = [
+        GuardStep(
+            id=f"guard{number}",
+            title="quorum holds",
+            condition=KeyIs(key=f"/k{number}", value="yes"),
+            otherwise="quorum would be lost",
+        )
+        for number in range(3)
+    ]
+    cluster.store.keys["/k1"] = ("yes", 5)
+    run = make(plan_of(stage(*guards), stage(command("change"), name="change")), cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.FAILED
+    assert statuses(state) == {
+        "guard0": "failed",
+        "guard1": "done",
+        "guard2": "failed",
+        "change": "waiting",
+    }
+    assert state.steps["guard0"].said == "quorum would be lost (/k0 is absent)"
+    assert cluster.commands() == []
+
+
+def test_a_broken_link_is_unknown_and_never_run_again_by_itself(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["cut"] = [CommandResult(None, why="the connection was lost")]
+    run = make(plan_of(stage(command("cut")), stage(command("next"), name="2")), cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.FAILED
+    assert statuses(state) == {"cut": "unknown", "next": "waiting"}
+    assert state.lost == {"a"}
+    assert cluster.commands() == ["a: cut"]
+
+
+def test_a_lost_host_is_back_when_a_step_on_it_goes_well(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["cut"] = [
+        CommandResult(None, why="the connection was lost"),
+        CommandResult(0),
+    ]
+    run = make(plan_of(stage(command("cut"))), cluster, interactive=True)
+    run.start()
+    assert awaited(run, RunStatus.NEEDS_DECISION).lost == {"a"}
+    run.retry()
+    state = ended(run)
+    assert (state.status, state.lost) == (RunStatus.DONE, frozenset())
+    assert state.steps["cut"].attempt == 2
+
+
+def test_a_host_that_is_not_connected_fails_its_steps_only(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    run = make(plan_of(stage(command("fine"), command("gone", "z"))), cluster)
+    run.start()
+    assert statuses(ended(run)) == {"fine": "done", "gone": "failed"}
+
+
+def test_retry_runs_only_what_failed_and_what_it_blocked(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    cluster.hosts["a"].answers["bad"] = [fails, CommandResult(0)]
+    plan = plan_of(stage(command("bad"), command("after", needs=("bad",)), command("fine", "b")))
+    run = make(plan, cluster, interactive=True)
+    run.start()
+    assert statuses(awaited(run, RunStatus.NEEDS_DECISION))["fine"] == "done"
+    run.retry()
+    state = ended(run)
+    assert state.status is RunStatus.DONE
+    assert sorted(cluster.commands()) == ["a: after", "a: bad", "a: bad", "b: fine"]
+
+
+def test_retry_of_one_of_two_asks_again_for_the_other(make: Make) -> None:
+    cluster = MemoryCluster("a", "b")
+    cluster.hosts["a"].answers["one"] = [fails, CommandResult(0)]
+    cluster.hosts["b"].answers["two"] = [fails]
+    run = make(plan_of(stage(command("one"), command("two", "b"))), cluster, interactive=True)
+    run.start()
+    awaited(run, RunStatus.NEEDS_DECISION)
+    run.retry(["one"])
+    run.hub.wait_for(
+        lambda s: s.status is RunStatus.NEEDS_DECISION and s.steps["one"].attempt == 2, LIMIT
+    )
+    assert statuses(run.hub.state) == {"one": "done", "two": "failed"}
+    run.stop()
+    assert ended(run).status is RunStatus.STOPPED
+
+
+@pytest.mark.parametrize("names", [["fine"], ["nonsense"], []])
+def test_retry_of_what_did_not_fail_leaves_the_decision_open(make: Make, names: list[str]) -> None:
+    cluster = MemoryCluster("a", "b")
+    cluster.hosts["a"].answers["bad"] = [fails]
+    plan = plan_of(stage(command("bad"), command("after", needs=("bad",)), command("fine", "b")))
+    run = make(plan, cluster, interactive=True)
+    run.start()
+    before = awaited(run, RunStatus.NEEDS_DECISION)
+    run.retry(names)
+    assert run.hub.state.status is RunStatus.NEEDS_DECISION
+    assert statuses(run.hub.state) == statuses(before)
+    run.stop()
+    ended(run)
+
+
+def test_a_step_left_out_leaves_its_dependents_blocked_and_the_run_goes_on(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["bad"] = [fails]
+    looking = threading.Event()
+    seen: list[RunStatus] = []
+    runs: list[Run] = []
+
+    def look() -> Snapshot:
+        seen.append(runs[0].hub.state.status)
+        looking.set()
+        return Snapshot(taken_at=1.0, cluster="prod", via="a")
+
+    plan = plan_of(stage(command("bad"), command("after", needs=("bad",))))
+    run = make(
+        plan,
+        cluster,
+        interactive=True,
+        look=look,
+        verify=lambda after: (e.Check(title="there", ok=True),),
+    )
+    runs.append(run)
+    run.start()
+    awaited(run, RunStatus.NEEDS_DECISION)
+    run.skip("bad", "this host is to go")
+    state = ended(run)
+    assert statuses(state) == {"bad": "skipped", "after": "blocked"}
+    assert state.steps["bad"].said == "this host is to go"
+    assert seen == [RunStatus.RUNNING], "a decision that was made is still asked for"
+    assert state.status is RunStatus.DONE
+
+
+def test_what_is_done_cannot_be_left_out_nor_can_a_guard(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    guard = GuardStep(
+        id="guard", title="g", condition=KeyIs(key="/k", value="yes"), otherwise="no quorum"
+    )
+    run = make(plan_of(stage(command("fine"), guard)), cluster, interactive=True)
+    run.start()
+    awaited(run, RunStatus.NEEDS_DECISION)
+    for name in ("fine", "guard", "nonsense"):
+        run.skip(name, "why not")
+    assert statuses(run.hub.state) == {"fine": "done", "guard": "failed"}
+    run.stop()
+    ended(run)
+
+
+def test_stop_lets_the_running_step_end_and_begins_no_other(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    runs: list[Run] = []
+
+    def stopping(call: Call) -> CommandResult:
+        runs[0].stop()
+        return CommandResult(0)
+
+    cluster.hosts["a"].answers["one"] = [stopping]
+    run = make(plan_of(stage(command("one"), command("two"))), cluster, interactive=True)
+    runs.append(run)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.STOPPED
+    assert statuses(state) == {"one": "done", "two": "waiting"}
+
+
+def test_stop_now_leaves_a_running_command_unknown(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    begun = threading.Event()
+
+    def endless(call: Call) -> CommandResult:
+        begun.set()
+        assert call.cancel is not None and call.cancel.wait(LIMIT)
+        raise CancelledError(
+            "stopped waiting for a command", state="the command may still be running on the host"
+        )
+
+    cluster.hosts["a"].answers["long"] = [endless]
+    run = make(plan_of(stage(command("long"))), cluster)
+    run.start()
+    assert begun.wait(LIMIT)
+    run.stop(now=True)
+    state = ended(run)
+    assert state.status is RunStatus.STOPPED
+    assert state.steps["long"].status is StepStatus.UNKNOWN
+    assert "may still be running" in state.steps["long"].said
+
+
+def test_stop_now_ends_a_wait(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    wait = WaitStep(
+        id="wait",
+        title="w",
+        condition=KeyIs(key="/k", value="x"),
+        waiting_for="the key",
+        interval=1000,
+        timeout=1000,
+    )
+    run = make(plan_of(stage(wait)), cluster)
+    run.start()
+    run.hub.wait_for(lambda s: s.steps["wait"].said == "/k is absent", LIMIT)
+    run.stop(now=True)
+    state = ended(run)
+    assert state.status is RunStatus.STOPPED
+    assert state.steps["wait"].status is StepStatus.UNKNOWN
+
+
+def test_after_the_end_nothing_can_be_decided(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["bad"] = [fails]
+    run = make(plan_of(stage(command("bad"))), cluster)
+    run.start()
+    before = ended(run)
+    run.retry()
+    run.skip("bad", "too late")
+    run.stop(now=True)
+    assert run.hub.state is before
+    assert run.wait(LIMIT).status is RunStatus.FAILED
+    assert kinds(run)[-1] == "run-finished"
+
+
+def test_a_run_that_is_stopped_at_once_still_begins_in_its_journal(make: Make) -> None:
+    run = make(plan_of(stage(command("one"))), MemoryCluster("a"))
+    run.start()
+    run.stop()
+    state = ended(run)
+    assert kinds(run)[0] == "run-started"
+    assert state.plan == run.plan
+
+
+def test_a_plan_that_has_got_old_is_refused_and_nothing_runs(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.store.keys["/deis/x"] = ("new", 9)
+    basis = Basis(taken_at=0.0, keys=(KeyBasis(key="/deis/x", index=8),))
+    run = make(plan_of(stage(command("one")), basis=basis), cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.REFUSED
+    assert state.differences == ("/deis/x was written: it is now 'new'",)
+    assert cluster.commands() == []
+
+
+def test_a_basis_that_cannot_be_read_is_no_permission_to_go_on(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.store.trouble = LinkError("a", "etcd cannot be reached")
+    basis = Basis(taken_at=0.0, keys=(KeyBasis(key="/deis/x", index=8),))
+    run = make(plan_of(stage(command("one")), basis=basis), cluster)
+    run.start()
+    state = ended(run)
+    assert (state.status, state.said) == (RunStatus.FAILED, "etcd cannot be reached")
+    assert cluster.commands() == []
+
+
+@pytest.mark.parametrize(
+    ("oks", "status"),
+    [
+        ([True, True], RunStatus.DONE),
+        ([True, False], RunStatus.FAILED),
+        ([True, None], RunStatus.FAILED),
+    ],
+)
+def test_only_a_new_look_makes_a_run_done(
+    make: Make, oks: list[bool | None], status: RunStatus
+) -> None:
+    checks = tuple(e.Check(title=f"check {n}", ok=ok) for n, ok in enumerate(oks))
+    run = make(
+        plan_of(stage(command("one"))),
+        MemoryCluster("a"),
+        look=lambda: Snapshot(taken_at=1.0, cluster="prod", via="a"),
+        verify=lambda after: checks,
+    )
+    run.start()
+    state = ended(run)
+    assert (state.status, state.checks) == (status, checks)
+    assert kinds(run)[-3:] == ["verify-started", "verified", "run-finished"]
+
+
+def test_a_bug_in_a_step_is_a_failed_step_and_is_called_a_bug(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["one"] = [ZeroDivisionError("by zero")]
+    run = make(plan_of(stage(command("one"), command("two"))), cluster)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.FAILED
+    assert statuses(state) == {"one": "unknown", "two": "done"}
+    assert "this is a bug" in state.steps["one"].said
+
+
+def test_a_bug_in_the_last_look_ends_the_run(make: Make) -> None:
+    def look() -> Snapshot:
+        raise ZeroDivisionError
+
+    run = make(plan_of(), MemoryCluster("a"), look=look, verify=lambda after: ())
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.FAILED
+    assert "a bug" in state.said
+
+
+def test_a_listener_that_breaks_does_not_break_the_run(make: Make) -> None:
+    run = make(plan_of(stage(command("one"), command("two"))), MemoryCluster("a"))
+    heard: list[str] = []
+
+    def broken(event: e.Event) -> None:
+        raise BrokenPipeError
+
+    run.hub.subscribe(broken)
+    run.hub.subscribe(lambda event: heard.append(event.kind))
+    run.start()
+    assert ended(run).status is RunStatus.DONE
+    assert heard[-1] == "run-finished"
+    assert kinds(run) == heard
+
+
+def test_a_step_is_in_the_journal_before_the_host_is_asked(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    on_disk: list[str] = []
+    runs: list[Run] = []
+
+    def look_at_disk(call: Call) -> CommandResult:
+        on_disk.extend(kinds(runs[0]))
+        return CommandResult(0)
+
+    cluster.hosts["a"].answers["one"] = [look_at_disk]
+    run = make(plan_of(stage(command("one"))), cluster)
+    runs.append(run)
+    run.start()
+    ended(run)
+    assert on_disk == ["run-started", "stage-started", "step-started"]
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_full_disk_stops_the_run_at_the_next_border_and_says_so(
+    make: Make, interactive: bool
+) -> None:
+    cluster = MemoryCluster("a")
+    runs: list[Run] = []
+
+    def fill(call: Call) -> CommandResult:
+        runs[0]._journal.problem = "journal.jsonl cannot be written: No space left on device"
+        return CommandResult(0)
+
+    cluster.hosts["a"].answers["one"] = [fill]
+    run = make(plan_of(stage(command("one"), command("two"))), cluster, interactive=interactive)
+    runs.append(run)
+    run.start()
+    state = ended(run)
+    assert state.status is RunStatus.STOPPED
+    assert "No space left on device" in state.said
+    assert cluster.commands() == ["a: one"]

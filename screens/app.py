@@ -136,7 +136,7 @@ class WizardApp(App[str]):
         if self._asked is None and (question := self._asker.take()) is not None:
             self._ask(question)
         screen = self.screen
-        if isinstance(screen, WizardScreen) and screen.is_mounted:
+        if isinstance(screen, WizardScreen) and screen.is_composed:
             screen.refresh_bars()
             screen.pump()
 

@@ -21,6 +21,7 @@ SMALLEST = (60, 16)
 class WizardScreen(Screen[None]):
     """Subclasses compose their body in ``body`` and refresh it in ``pump``."""
 
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [
         (0, "-narrow"),
         (100, "-normal"),
@@ -66,14 +67,18 @@ class WizardScreen(Screen[None]):
         self.query_one(TitleBar).tell(*self.title_text())
         self.query_one(KeyBar).tell(self.keys())
 
+    is_composed = False
+    """The widgets are there; before that there is nothing to repaint."""
+
     def on_mount(self) -> None:
         """First paint without waiting for the pump."""
+        self.is_composed = True
         self.refresh_bars()
         self.pump()
 
     def on_resize(self) -> None:
         """The bars depend on the width."""
-        if self.is_mounted:
+        if self.is_composed:
             self.call_after_refresh(self.refresh_bars)
 
     def action_help(self) -> None:

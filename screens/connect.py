@@ -51,7 +51,6 @@ class ConnectScreen(WizardScreen):
         """Connect at once when an address was given."""
         super().on_mount()
         if self.wizard.address:
-            self.query_one(Input).blur()
             self.wizard.connect(self.wizard.address)
         else:
             self.query_one(Input).focus()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher, Input, Static
 
 from deiswizard.answers import remember
 from deiswizard.errors import WizardError
@@ -74,13 +75,13 @@ class RecommendationScreen(WizardScreen):
 
     def on_mount(self) -> None:
         """Begin where there is something to see."""
-        super().on_mount()
         run = self.wizard.run_handle
-        if self._shows_run and run is not None:
-            self._go("run")
+        shows_run = self._shows_run and run is not None
+        self.phase = "run" if shows_run else "choose"
+        super().on_mount()
+        if shows_run and run is not None:
             self.query_one(RunPane).follow(run)
-        else:
-            self._go("choose")
+        self._go(self.phase)
 
     def _go(self, phase: Phase) -> None:
         self.phase = phase
@@ -164,6 +165,11 @@ class RecommendationScreen(WizardScreen):
             self.wizard.take_snapshot_of_run()
             self.query_one(VerifyPane).tell(state, str(run.folder))
             self._go("verify")
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        """Enter in a line of text goes on as everywhere else."""
+        self.action_next()
 
     def action_next(self) -> None:
         """Forward, where the phase allows it."""

@@ -47,8 +47,9 @@ class RunPane(Container):
         state = run.hub.state
         plan = state.plan or run.plan
         width = max(20, self.size.width)
-        failure = card(plan, state, self.chosen, width) if problems(plan, state) else []
+        failure = card(plan, state, self.chosen) if problems(plan, state) else []
         self.query_one("#card").display = bool(failure)
+        self.set_class(bool(failure), "-deciding")
         self._show("overall", overall(state, now, width, self._symbols))
         self._show("card", failure)
         height = max(3, self.query_one("#rows").size.height)

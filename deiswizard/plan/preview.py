@@ -10,6 +10,7 @@ from deiswizard.plan.step import GuardStep, WaitStep, shown
 from deiswizard.vocabulary import Danger
 
 View = Literal["changes", "commands", "impact"]
+LONGEST_VALUE = 200
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,21 @@ def changes(plan: Plan) -> tuple[str, ...]:
     width = max((len(change.where) for change in plan.changes), default=0)
     lines = []
     for change in plan.changes:
-        current = "absent" if change.current is None else change.current
-        desired = "absent" if change.desired is None else change.desired
+        current, desired = _shown(change.current), _shown(change.desired)
         note = f"   {change.note}" if change.note else ""
         lines.append(f"{change.sign} {change.where:{width}}   {current}  ->  {desired}{note}")
     return tuple(lines) or ("nothing to do: everything is as wanted already",)
+
+
+def _shown(value: str | None) -> str:
+    """A value in a line of changes; a long one by its beginning."""
+    if value is None:
+        return "absent"
+    return (
+        value
+        if len(value) <= LONGEST_VALUE
+        else f"{value[:LONGEST_VALUE]}... ({len(value)} characters)"
+    )
 
 
 def commands(plan: Plan) -> tuple[CommandGroup, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step, WaitStep
 from deiswizard.run.state import PullState, RunState, StepState
-from deiswizard.screens.text import cut, fit, in_bytes, in_time
+from deiswizard.screens.text import clean, cut, fit, in_bytes, in_time
 from deiswizard.screens.theme import STYLES, Symbols
 from deiswizard.vocabulary import RunStatus, StepStatus
 
@@ -171,24 +171,19 @@ def problems(plan: Plan, state: RunState) -> list[tuple[Step, StepState]]:
     ]
 
 
-def card(plan: Plan, state: RunState, chosen: int, width: int) -> list[Row]:
+def card(plan: Plan, state: RunState, chosen: int) -> list[Row]:
     """The failure under the cursor: what, what it said, how things stand, what to do."""
     found = problems(plan, state)
     if not found:
         return []
     step, now = found[chosen % len(found)]
     complete = sum(s.status is StepStatus.DONE for s in state.steps.values())
-    where = f"{step.host} {'·' if width else ''} " if step.host else ""
+    where = f"{step.host}: " if step.host else ""
     more = f"   ({chosen % len(found) + 1} of {len(found)}, n next)" if len(found) > 1 else ""
     said = now.said or "nothing"
     return [
-        (cut(f" {where}{step.title}: {now.status}{more}", width), "bold $error"),
-        (cut(f"   It said  {said}", width), ""),
-        (
-            cut(
-                f"   State    {complete} of {len(state.steps)} steps are done and stay done", width
-            ),
-            "",
-        ),
-        (cut(f"   Do       {now.do or 'look at that host'}, then r; s leaves it out", width), ""),
+        (clean(f"{where}{step.title}: {now.status}{more}"), "bold $error"),
+        (clean(f"It said  {said}"), ""),
+        (f"State    {complete} of {len(state.steps)} steps are done and stay done", ""),
+        (clean(f"Do       {now.do or 'look at that host'}, then r; s leaves it out"), ""),
     ]

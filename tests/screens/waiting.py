@@ -1,0 +1,34 @@
+"""Waiting for what a screen shows, never for time to pass."""
+
+from __future__ import annotations
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from deiswizard.screens.app import WizardApp
+
+TRIES = 400
+
+
+def painted(app: WizardApp) -> str:
+    """The text on the terminal, line by line."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def until_text(pilot: Pilot[object], *words: str) -> str:
+    """Pause until all ``words`` are painted; answers the text."""
+    app = pilot.app
+    assert isinstance(app, WizardApp)
+    for _ in range(TRIES):
+        app.pump()
+        await pilot.pause(0.02)
+        text = painted(app)
+        if all(word in text for word in words):
+            return text
+    raise AssertionError(f"never painted {words}:\n{painted(app)}")
+
+
+def text_of(app: WizardApp, selector: str) -> str:
+    """The plain text of a Static."""
+    return str(app.screen.query_one(selector, Static).visual)

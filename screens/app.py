@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from deiswizard.background import Task, background
@@ -21,6 +22,7 @@ from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
 from deiswizard.recommendations.preseed_images import release_of
 from deiswizard.run.replay import Replay
+from deiswizard.screens.ascii_only import AsciiOnly
 from deiswizard.screens.base import WizardScreen
 from deiswizard.screens.connect import ConnectScreen
 from deiswizard.screens.engine import Question, RunLike, ScreenAsker, SessionLike, Start
@@ -65,6 +67,7 @@ class WizardApp(App[str]):
         self.demo = demo
         self.clock = clock
         self.symbols = ASCII if ascii_only else UNICODE
+        self._ascii_only = (AsciiOnly(),) if ascii_only else ()
         self.session: SessionLike | None = None
         self.snapshot: Snapshot | None = None
         self.assessments: Mapping[str, Assessment] = {}
@@ -92,6 +95,10 @@ class WizardApp(App[str]):
         else:
             self.push_screen(ConnectScreen())
         self.set_interval(PUMP_SECONDS, self.pump)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, then ours."""
+        return (*super().get_line_filters(), *self._ascii_only)
 
     @property
     def cluster_title(self) -> str:
@@ -130,15 +137,15 @@ class WizardApp(App[str]):
         return run is not None and run.hub.state.status in GOING_ON and not self._replay
 
     def pump(self) -> None:
-        """Pull what the engine has got ready; then let the screen on top repaint."""
+        """Pull what the engine has got ready; then let the page repaint, under a dialog too."""
         self._pump_connection()
         self._pump_look()
         if self._asked is None and (question := self._asker.take()) is not None:
             self._ask(question)
-        screen = self.screen
-        if isinstance(screen, WizardScreen) and screen.is_composed:
-            screen.refresh_bars()
-            screen.pump()
+        page = next((s for s in reversed(self.screen_stack) if isinstance(s, WizardScreen)), None)
+        if page is not None and page.is_composed:
+            page.refresh_bars()
+            page.pump()
 
     def connect(self, address: str) -> None:
         """Connect in a thread of the engine's."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan
-from deiswizard.plan.step import RemoveKeyStep, WriteKeyStep
+from deiswizard.plan.step import RemoveKeyStep, Step, WriteKeyStep
+from deiswizard.redaction import MASK
 from deiswizard.run.events import Check
-from deiswizard.run.state import RunState
+from deiswizard.run.state import RunState, StepState
 from deiswizard.vocabulary import Danger, StepStatus
 
 
@@ -22,14 +23,13 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
         raise PreconditionError("this run never began")
     if not plan.undo:
         raise PreconditionError(f"'{plan.title}' is not taken back by a run", said=plan.impact.undo)
-    done = (StepStatus.DONE, StepStatus.WARNING, StepStatus.UNKNOWN, StepStatus.RUNNING)
-    changed = [
-        step
-        for step in plan.steps
-        if step.danger is not Danger.READ and state.steps[step.id].status in done
-    ]
-    if not changed:
+    if not any(_may_have_changed(step, state.steps[step.id]) for step in plan.steps):
         raise PreconditionError("this run changed nothing", do="there is nothing to take back")
+    if any(MASK in stage.model_dump_json() for stage in plan.undo):
+        raise PreconditionError(
+            "this run's way back holds words that were kept out of its journal as secrets",
+            do="take it back by hand: " + plan.impact.undo,
+        )
     keys = [
         step.key
         for stage in plan.undo
@@ -61,6 +61,13 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
             ),
         }
     )
+
+
+def _may_have_changed(step: Step, now: StepState) -> bool:
+    """Done, or begun and not known to have left all as it was: a failed command may have acted."""
+    done = (StepStatus.DONE, StepStatus.WARNING, StepStatus.UNKNOWN, StepStatus.RUNNING)
+    acted = now.status is StepStatus.FAILED and now.code is not None
+    return step.danger is not Danger.READ and (now.status in done or acted)
 
 
 def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:

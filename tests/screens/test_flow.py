@@ -346,12 +346,12 @@ async def test_hostile_text_is_shown_as_text(text: str) -> None:
 
 
 async def test_a_replay_goes_through_the_same_panes(tmp_path: Path) -> None:
-    from deiswizard.recommendations import preseed
+    from deiswizard.recommendations import preseed, preseed_plan
     from deiswizard.redaction import Redactor
     from deiswizard.run.journal import JournalWriter
     from deiswizard.run.replay import Replay
 
-    plan = preseed.plan(snapshot(), preseed.defaults(snapshot()))
+    plan = preseed_plan.plan(snapshot(), preseed.defaults(snapshot()))
     writer = JournalWriter(tmp_path, Redactor([]))
     for event in [e.RunStarted(at=NOW, run="r", plan=plan), *halfway(plan), *finished(plan)]:
         writer.write(event)

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from deiswizard.cluster.snapshot import Evidence, Trouble
 from tests.builders import host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
-from tests.screens.waiting import until_text
+from tests.screens.waiting import painted, until_still, until_text
 
 SIZES = [(80, 24), (120, 40)]
 LOOKS = ["dark", "plain"]
@@ -104,4 +104,10 @@ def test_screens_look_as_they_did(
 ) -> None:
     make, open_first, steps = CASES[case]
     app = app_on(make(), ascii_only=look == "plain", open_first=open_first)
-    assert snap_compare(app, terminal_size=size, run_before=steps)
+
+    async def settled(pilot: Pilot[Any]) -> None:
+        await steps(pilot)
+        await until_still(pilot)
+        assert look != "plain" or painted(app).isascii()
+
+    assert snap_compare(app, terminal_size=size, run_before=settled)

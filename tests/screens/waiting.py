@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -16,7 +18,7 @@ def painted(app: WizardApp) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
-async def until_text(pilot: Pilot[object], *words: str) -> str:
+async def until_text(pilot: Pilot[Any], *words: str) -> str:
     """Pause until all ``words`` are painted; answers the text."""
     app = pilot.app
     assert isinstance(app, WizardApp)
@@ -27,6 +29,21 @@ async def until_text(pilot: Pilot[object], *words: str) -> str:
         if all(word in text for word in words):
             return text
     raise AssertionError(f"never painted {words}:\n{painted(app)}")
+
+
+async def until_still(pilot: Pilot[Any]) -> None:
+    """Pause until two pumps and the layouts between them paint the same."""
+    app = pilot.app
+    assert isinstance(app, WizardApp)
+    before = ""
+    for _ in range(TRIES):
+        app.pump()
+        await pilot.pause()
+        text = painted(app)
+        if text == before:
+            return
+        before = text
+    raise AssertionError(f"never still:\n{before}")
 
 
 def text_of(app: WizardApp, selector: str) -> str:

@@ -23,7 +23,13 @@ from deiswizard.plan.step import (
     shown,
     shown_key_write,
 )
-from deiswizard.recommendations import catalogue, preseed, registration
+from deiswizard.recommendations import (
+    catalogue,
+    preseed,
+    preseed_plan,
+    registration,
+    registration_plan,
+)
 from deiswizard.recommendations.base import Recommendation
 from deiswizard.recommendations.preseed_choices import PreseedChoices
 from deiswizard.recommendations.preseed_images import components_in_use, needed_images
@@ -127,7 +133,7 @@ def test_a_short_disk_warns_and_the_guard_repeats_it() -> None:
     now = snapshot(host(1, *all_images()), short)
     (problem,) = preseed.check_choices(now, choose(hosts=("deis-2",)))
     assert "free, about" in problem.what and not problem.blocks
-    plan = preseed.plan(now, choose(hosts=("deis-2",)))
+    plan = preseed_plan.plan(now, choose(hosts=("deis-2",)))
     guards = [s for s in plan.stages[0].steps if isinstance(s, GuardStep)]
     assert shown(guards[0]) == "df -P -k /var/lib/docker"
 
@@ -157,7 +163,7 @@ def test_image_names_of_every_form_are_taken(name: str) -> None:
 
 
 def test_only_missing_images_are_pulled_and_every_image_is_looked_at() -> None:
-    plan = preseed.plan(snapshot(), choose(extra_images=("alpine:3.2",)))
+    plan = preseed_plan.plan(snapshot(), choose(extra_images=("alpine:3.2",)))
     pulls = [(s.host, s.image) for s in plan.steps if isinstance(s, PullStep)]
     assert [image for name, image in pulls if name == "deis-1"] == ["alpine:3.2"]
     assert len([1 for name, _ in pulls if name == "deis-2"]) == 8
@@ -167,7 +173,7 @@ def test_only_missing_images_are_pulled_and_every_image_is_looked_at() -> None:
 
 
 def test_the_script_is_run_as_documented_and_the_rest_is_pulled() -> None:
-    plan = preseed.plan(
+    plan = preseed_plan.plan(
         snapshot(), choose(method="script", extra_images=("alpine:3.2",), hosts_at_a_time=2)
     )
     scripts = [s for s in plan.steps if isinstance(s, CommandStep)]
@@ -179,7 +185,7 @@ def test_the_script_is_run_as_documented_and_the_rest_is_pulled() -> None:
 
 def test_nothing_missing_makes_a_plan_that_only_looks() -> None:
     full = snapshot(host(1, *all_images()), host(2, *all_images()))
-    plan = preseed.plan(full, choose())
+    plan = preseed_plan.plan(full, choose())
     assert plan.is_empty and plan.impact.danger is Danger.READ
     assert "nothing to do" in as_text(plan, "changes")
 
@@ -218,7 +224,7 @@ def test_an_absent_key_means_open() -> None:
         update={"keys": tuple(k for k in now.keys if "registrationMode" not in k.key)}
     )
     assert registration.assess(now).now.startswith("enabled")
-    plan = registration.plan(now, RegistrationChoices(mode="disabled"))
+    plan = registration_plan.plan(now, RegistrationChoices(mode="disabled"))
     assert any(isinstance(s, RemoveKeyStep) for stage in plan.undo for s in stage.steps)
     write = next(s for s in plan.steps if isinstance(s, WriteKeyStep))
     assert write.expect == 0
@@ -242,11 +248,11 @@ def test_nobody_is_locked_out() -> None:
     assert problem.field == "confirm" and CONFIRM in problem.allowed
     said = RegistrationChoices(mode="disabled", confirm=CONFIRM)
     assert registration.check_choices(external, said) == ()
-    assert not any(isinstance(s, GuardStep) for s in registration.plan(external, said).steps)
+    assert not any(isinstance(s, GuardStep) for s in registration_plan.plan(external, said).steps)
 
 
 def test_the_mode_is_guarded_written_and_awaited() -> None:
-    plan = registration.plan(snapshot(), RegistrationChoices(mode="admin_only"))
+    plan = registration_plan.plan(snapshot(), RegistrationChoices(mode="admin_only"))
     kinds = [type(step) for step in plan.steps]
     assert kinds == [GuardStep, WriteKeyStep, WaitStep, WaitStep]
     texts = [line.text for group in commands(plan) for line in group.commands]
@@ -261,13 +267,13 @@ def test_hostile_discovery_keys_never_reach_a_command() -> None:
     now = snapshot(
         keys={"/deis/controller/host": "10.0.0.1; rm -rf /", "/deis/database/name": "deis; reboot"}
     )
-    plan = registration.plan(now, RegistrationChoices(mode="disabled"))
+    plan = registration_plan.plan(now, RegistrationChoices(mode="disabled"))
     text = as_text(plan, "commands")
     assert "rm -rf" not in text and "; reboot" not in text
 
 
 def test_undo_is_a_plan_of_its_own() -> None:
-    plan = registration.plan(snapshot(), RegistrationChoices(mode="disabled"))
+    plan = registration_plan.plan(snapshot(), RegistrationChoices(mode="disabled"))
     state = reduce(RunState(), RunStarted(at=0, run="r", plan=plan))
     with pytest.raises(PreconditionError, match="changed nothing"):
         undo_plan(state, snapshot())
@@ -278,7 +284,9 @@ def test_undo_is_a_plan_of_its_own() -> None:
     assert undone.changes[0].current == "disabled" and undone.changes[0].desired == "enabled"
     assert verify_undo(undone, snapshot())[0].ok is True
     assert verify_undo(undone, now)[0].ok is False
-    pulled = reduce(RunState(), RunStarted(at=0, run="r", plan=preseed.plan(snapshot(), choose())))
+    pulled = reduce(
+        RunState(), RunStarted(at=0, run="r", plan=preseed_plan.plan(snapshot(), choose()))
+    )
     with pytest.raises(PreconditionError, match="not needed"):
         undo_plan(pulled, snapshot())
 
@@ -288,7 +296,7 @@ def test_without_etcd_there_is_no_judgement_and_no_plan() -> None:
     assert registration.assess(blind).status is Status.UNKNOWN
     assert preseed.assess(blind).status is Status.UNKNOWN
     with pytest.raises(PreconditionError):
-        registration.plan(blind, RegistrationChoices())
+        registration_plan.plan(blind, RegistrationChoices())
 
 
 @pytest.mark.parametrize(
@@ -345,7 +353,7 @@ def check_fields(recommendation: Recommendation, now: Snapshot) -> None:
 
 
 def test_a_key_that_is_written_elsewhere_makes_the_plan_old() -> None:
-    plan = registration.plan(snapshot(), RegistrationChoices(mode="disabled"))
+    plan = registration_plan.plan(snapshot(), RegistrationChoices(mode="disabled"))
     assert plan.basis.keys[0].key == "/deis/controller/registrationMode"
     assert plan.basis.keys[0].index == key("x", "y").index
     assert len(plan.basis.machines) == 3

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from deiswizard.errors import PreconditionError
 from deiswizard.redaction import MASK, Redactor
 from deiswizard.run import events as e
-from deiswizard.run.folders import find_run, list_runs, new_run_folder
+from deiswizard.run.folders import JOURNAL, find_run, list_runs, new_run_folder
 from deiswizard.run.hub import Hub
-from deiswizard.run.journal import JOURNAL, JournalWriter, read_journal
+from deiswizard.run.journal import JournalWriter, read_journal
 from deiswizard.run.reducer import reduce
 from deiswizard.run.replay import final_state
 from deiswizard.run.runner import Run

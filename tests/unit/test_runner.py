@@ -3,63 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deiswizard.cluster.access import CommandResult
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.errors import CancelledError, LinkError
+from deiswizard.errors import LinkError
 from deiswizard.plan.conditions import KeyIs
-from deiswizard.plan.plan import Basis, KeyBasis, Plan
-from deiswizard.plan.step import GuardStep, WaitStep
+from deiswizard.plan.plan import Basis, KeyBasis
+from deiswizard.plan.step import GuardStep
 from deiswizard.run import events as e
-from deiswizard.run.journal import read_journal
 from deiswizard.run.runner import Run
-from deiswizard.run.state import RunState
-from deiswizard.vocabulary import RunStatus, StepStatus
+from deiswizard.vocabulary import RunStatus
 from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
-
-Make = Callable[..., Run]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    def made(plan: Plan, cluster: MemoryCluster, **more: Any) -> Run:
-        folder = tmp_path / "20261122-223104"
-        folder.mkdir()
-        return Run(plan, cluster, folder=folder, **more)
-
-    return made
-
-
-def ended(run: Run) -> RunState:
-    """The state at the end, or the failure of the test."""
-    state = run.hub.wait_for(lambda state: state.finished_at is not None, LIMIT)
-    assert state.finished_at is not None, f"the run hangs: {state.status}"
-    return state
-
-
-def awaited(run: Run, status: RunStatus) -> RunState:
-    state = run.hub.wait_for(lambda state: state.status is status, LIMIT)
-    assert state.status is status
-    return state
-
-
-def kinds(run: Run) -> list[str]:
-    return [event.kind for event in read_journal(run.folder)]
-
-
-def statuses(state: RunState) -> dict[str, str]:
-    return {name: str(step.status) for name, step in state.steps.items()}
-
-
-def fails(call: Call) -> CommandResult:
-    assert call.on_lines is not None
-    call.on_lines("err", ["no room", ""])
-    return CommandResult(1)
+from tests.unit.runs import Make, awaited, ended, fails, kinds, statuses
 
 
 def test_stages_run_one_after_the_other_and_a_host_s_steps_in_order(make: Make) -> None:
@@ -220,177 +177,6 @@ def test_a_host_that_is_not_connected_fails_its_steps_only(make: Make) -> None:
     run = make(plan_of(stage(command("fine"), command("gone", "z"))), cluster)
     run.start()
     assert statuses(ended(run)) == {"fine": "done", "gone": "failed"}
-
-
-def test_retry_runs_only_what_failed_and_what_it_blocked(make: Make) -> None:
-    cluster = MemoryCluster("a", "b")
-    cluster.hosts["a"].answers["bad"] = [fails, CommandResult(0)]
-    plan = plan_of(stage(command("bad"), command("after", needs=("bad",)), command("fine", "b")))
-    run = make(plan, cluster, interactive=True)
-    run.start()
-    assert statuses(awaited(run, RunStatus.NEEDS_DECISION))["fine"] == "done"
-    run.retry()
-    state = ended(run)
-    assert state.status is RunStatus.DONE
-    assert sorted(cluster.commands()) == ["a: after", "a: bad", "a: bad", "b: fine"]
-
-
-def test_retry_of_one_of_two_asks_again_for_the_other(make: Make) -> None:
-    cluster = MemoryCluster("a", "b")
-    cluster.hosts["a"].answers["one"] = [fails, CommandResult(0)]
-    cluster.hosts["b"].answers["two"] = [fails]
-    run = make(plan_of(stage(command("one"), command("two", "b"))), cluster, interactive=True)
-    run.start()
-    awaited(run, RunStatus.NEEDS_DECISION)
-    run.retry(["one"])
-    run.hub.wait_for(
-        lambda s: s.status is RunStatus.NEEDS_DECISION and s.steps["one"].attempt == 2, LIMIT
-    )
-    assert statuses(run.hub.state) == {"one": "done", "two": "failed"}
-    run.stop()
-    assert ended(run).status is RunStatus.STOPPED
-
-
-@pytest.mark.parametrize("names", [["fine"], ["nonsense"], []])
-def test_retry_of_what_did_not_fail_leaves_the_decision_open(make: Make, names: list[str]) -> None:
-    cluster = MemoryCluster("a", "b")
-    cluster.hosts["a"].answers["bad"] = [fails]
-    plan = plan_of(stage(command("bad"), command("after", needs=("bad",)), command("fine", "b")))
-    run = make(plan, cluster, interactive=True)
-    run.start()
-    before = awaited(run, RunStatus.NEEDS_DECISION)
-    run.retry(names)
-    assert run.hub.state.status is RunStatus.NEEDS_DECISION
-    assert statuses(run.hub.state) == statuses(before)
-    run.stop()
-    ended(run)
-
-
-def test_a_step_left_out_leaves_its_dependents_blocked_and_the_run_goes_on(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    cluster.hosts["a"].answers["bad"] = [fails]
-    looking = threading.Event()
-    seen: list[RunStatus] = []
-    runs: list[Run] = []
-
-    def look() -> Snapshot:
-        seen.append(runs[0].hub.state.status)
-        looking.set()
-        return Snapshot(taken_at=1.0, cluster="prod", via="a")
-
-    plan = plan_of(stage(command("bad"), command("after", needs=("bad",))))
-    run = make(
-        plan,
-        cluster,
-        interactive=True,
-        look=look,
-        verify=lambda after: (e.Check(title="there", ok=True),),
-    )
-    runs.append(run)
-    run.start()
-    awaited(run, RunStatus.NEEDS_DECISION)
-    run.skip("bad", "this host is to go")
-    state = ended(run)
-    assert statuses(state) == {"bad": "skipped", "after": "blocked"}
-    assert state.steps["bad"].said == "this host is to go"
-    assert seen == [RunStatus.RUNNING], "a decision that was made is still asked for"
-    assert state.status is RunStatus.DONE
-
-
-def test_what_is_done_cannot_be_left_out_nor_can_a_guard(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    guard = GuardStep(
-        id="guard", title="g", condition=KeyIs(key="/k", value="yes"), otherwise="no quorum"
-    )
-    run = make(plan_of(stage(command("fine"), guard)), cluster, interactive=True)
-    run.start()
-    awaited(run, RunStatus.NEEDS_DECISION)
-    for name in ("fine", "guard", "nonsense"):
-        run.skip(name, "why not")
-    assert statuses(run.hub.state) == {"fine": "done", "guard": "failed"}
-    run.stop()
-    ended(run)
-
-
-def test_stop_lets_the_running_step_end_and_begins_no_other(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    runs: list[Run] = []
-
-    def stopping(call: Call) -> CommandResult:
-        runs[0].stop()
-        return CommandResult(0)
-
-    cluster.hosts["a"].answers["one"] = [stopping]
-    run = make(plan_of(stage(command("one"), command("two"))), cluster, interactive=True)
-    runs.append(run)
-    run.start()
-    state = ended(run)
-    assert state.status is RunStatus.STOPPED
-    assert statuses(state) == {"one": "done", "two": "waiting"}
-
-
-def test_stop_now_leaves_a_running_command_unknown(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    begun = threading.Event()
-
-    def endless(call: Call) -> CommandResult:
-        begun.set()
-        assert call.cancel is not None and call.cancel.wait(LIMIT)
-        raise CancelledError(
-            "stopped waiting for a command", state="the command may still be running on the host"
-        )
-
-    cluster.hosts["a"].answers["long"] = [endless]
-    run = make(plan_of(stage(command("long"))), cluster)
-    run.start()
-    assert begun.wait(LIMIT)
-    run.stop(now=True)
-    state = ended(run)
-    assert state.status is RunStatus.STOPPED
-    assert state.steps["long"].status is StepStatus.UNKNOWN
-    assert "may still be running" in state.steps["long"].said
-
-
-def test_stop_now_ends_a_wait(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    wait = WaitStep(
-        id="wait",
-        title="w",
-        condition=KeyIs(key="/k", value="x"),
-        waiting_for="the key",
-        interval=1000,
-        timeout=1000,
-    )
-    run = make(plan_of(stage(wait)), cluster)
-    run.start()
-    run.hub.wait_for(lambda s: s.steps["wait"].said == "/k is absent", LIMIT)
-    run.stop(now=True)
-    state = ended(run)
-    assert state.status is RunStatus.STOPPED
-    assert state.steps["wait"].status is StepStatus.UNKNOWN
-
-
-def test_after_the_end_nothing_can_be_decided(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    cluster.hosts["a"].answers["bad"] = [fails]
-    run = make(plan_of(stage(command("bad"))), cluster)
-    run.start()
-    before = ended(run)
-    run.retry()
-    run.skip("bad", "too late")
-    run.stop(now=True)
-    assert run.hub.state is before
-    assert run.wait(LIMIT).status is RunStatus.FAILED
-    assert kinds(run)[-1] == "run-finished"
-
-
-def test_a_run_that_is_stopped_at_once_still_begins_in_its_journal(make: Make) -> None:
-    run = make(plan_of(stage(command("one"))), MemoryCluster("a"))
-    run.start()
-    run.stop()
-    state = ended(run)
-    assert kinds(run)[0] == "run-started"
-    assert state.plan == run.plan
 
 
 def test_a_plan_that_has_got_old_is_refused_and_nothing_runs(make: Make) -> None:

@@ -1,0 +1,41 @@
+"""A run in a folder of its own, and waits for what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deiswizard.cluster.access import CommandResult
+from deiswizard.run.journal import read_journal
+from deiswizard.run.runner import Run
+from deiswizard.run.state import RunState
+from deiswizard.vocabulary import RunStatus
+from tests.unit.memory_cluster import LIMIT, Call
+
+Make = Callable[..., Run]
+
+
+def ended(run: Run) -> RunState:
+    """The state at the end, or the failure of the test."""
+    state = run.hub.wait_for(lambda state: state.finished_at is not None, LIMIT)
+    assert state.finished_at is not None, f"the run hangs: {state.status}"
+    return state
+
+
+def awaited(run: Run, status: RunStatus) -> RunState:
+    state = run.hub.wait_for(lambda state: state.status is status, LIMIT)
+    assert state.status is status
+    return state
+
+
+def kinds(run: Run) -> list[str]:
+    return [event.kind for event in read_journal(run.folder)]
+
+
+def statuses(state: RunState) -> dict[str, str]:
+    return {name: str(step.status) for name, step in state.steps.items()}
+
+
+def fails(call: Call) -> CommandResult:
+    assert call.on_lines is not None
+    call.on_lines("err", ["no room", ""])
+    return CommandResult(1)

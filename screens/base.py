@@ -61,7 +61,9 @@ class WizardScreen(Screen[None]):
         """Pull what changed; called five times a second while this screen is on top."""
 
     def refresh_bars(self) -> None:
-        """Repaint both bars if they changed."""
+        """Repaint both bars if they changed; a page that is being taken away has none."""
+        if not self.query(TitleBar) or not self.query(KeyBar):
+            return
         small = self.app.size.width < SMALLEST[0] or self.app.size.height < SMALLEST[1]
         self.set_class(small, "-too-small")
         self.query_one(TitleBar).tell(*self.title_text())

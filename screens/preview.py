@@ -13,6 +13,7 @@ from deiswizard.plan import preview
 from deiswizard.plan.plan import Plan
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import STYLES
+from deiswizard.screens.widgets.bars import tabs
 
 VIEWS: tuple[preview.View, ...] = get_args(preview.View)
 SIGN_STYLES = {"+": "$success", "-": "$error", "~": "$warning", "=": "dim"}
@@ -54,17 +55,7 @@ class PreviewPane(Container):
             "commands": f"Commands {commands}",
             "impact": "Impact",
         }
-        parts: list[str | tuple[str, str]] = [" "]
-        for view in VIEWS:
-            here = view == self.view
-            parts.append(
-                (
-                    f"[ {labels[view]} ]" if here else f"  {labels[view]}  ",
-                    "bold reverse" if here else "dim",
-                )
-            )
-            parts.append(" ")
-        self.query_one("#views", Static).update(Content.assemble(*parts))
+        self.query_one("#views", Static).update(tabs(labels, self.view))
         self.query_one("#preview-text", Static).update(self._content(plan))
         self.query_one("#preview-scroll", VerticalScroll).scroll_home(animate=False)
         same = f" The same without this screen:  deiswizard apply {plan.recommendation} --answers FILE --yes"

@@ -130,12 +130,13 @@ class RecommendationScreen(WizardScreen):
                     *end,
                 ]
             case "run":
-                keys = [("l", "log"), ("m", "maximise"), ("esc", "leave"), *end]
+                keys = [("tab", "view"), ("l", "log"), ("m", "maximise"), ("esc", "leave"), *end]
                 if run is not None and run.hub.state.status is RunStatus.NEEDS_DECISION:
                     keys = [
                         ("r", "retry failed"),
                         ("s", "skip"),
                         ("n", "next"),
+                        ("tab", "view"),
                         ("esc", "leave"),
                         *end,
                     ]
@@ -274,9 +275,12 @@ class RecommendationScreen(WizardScreen):
         )
 
     def action_turn(self) -> None:
-        """Tab: the next view in the preview, the next field elsewhere."""
+        """Tab: the next view in preview and run, the next field elsewhere."""
         if self.phase == "preview":
             self.query_one(PreviewPane).turn()
+        elif self.phase == "run":
+            self.query_one(RunPane).turn()
+            self.pump()
         else:
             self.focus_next()
 

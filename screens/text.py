@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 LONGEST = 2000
@@ -27,6 +28,12 @@ def cut(text: str, width: int) -> str:
 def fit(text: str, width: int) -> str:
     """Exactly ``width`` cells."""
     return cut(text, width).ljust(width)
+
+
+def hanging(label: str, text: str, indent: int, width: int) -> list[str]:
+    """``label`` and, ``indent`` cells from the left, ``text`` in lines of at most ``width`` cells."""
+    lines = textwrap.wrap(clean(text), max(20, width - indent)) or [""]
+    return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
 
 
 def in_bytes(size: float) -> str:

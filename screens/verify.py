@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import counts
-from deiswizard.screens.text import clean
+from deiswizard.screens.text import clean, hanging
 from deiswizard.screens.theme import Symbols
 from deiswizard.vocabulary import RunStatus
 
@@ -58,8 +58,12 @@ class VerifyPane(VerticalScroll):
             parts.append(
                 " Nothing was changed by this plan. Press r: look again and make a new plan.\n"
             )
-        parts.append(f"\n Steps    {counts(state)}\n")
+        facts = [("Steps", counts(state))]
         if state.plan is not None:
-            parts.append(f" Undo     {clean(state.plan.impact.undo) or 'not needed'}\n")
-        parts.append(f" Record   {clean(folder)}\n          deiswizard show {state.run}\n")
+            facts.append(("Undo", state.plan.impact.undo or "not needed"))
+        facts += [("Record", folder), ("", f"deiswizard show {state.run}")]
+        parts.append("\n")
+        for label, text in facts:
+            lines = hanging(label, text, 9, self.app.size.width - 3)
+            parts += [f" {line}\n" for line in lines]
         self.query_one("#verify-text", Static).update(Content.assemble(*parts))

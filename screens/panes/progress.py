@@ -1,4 +1,4 @@
-"""Rows of the run screen, as pure functions of the run state: overall, pulls, steps, failures."""
+"""The sum, the steps and the failures of a run, as pure functions of the run state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step, WaitStep
 from deiswizard.run.state import PullState, RunState, StepState
-from deiswizard.screens.text import clean, cut, fit, in_bytes, in_time
+from deiswizard.screens.text import cut, fit, hanging, in_bytes, in_time
 from deiswizard.screens.theme import STYLES, Symbols
 from deiswizard.vocabulary import RunStatus, StepStatus
 
@@ -84,35 +84,44 @@ def headline(state: RunState, now: float) -> str:
 
 
 def overall(state: RunState, now: float, width: int, symbols: Symbols) -> list[Row]:
-    """One bar: bytes where images are pulled, else steps."""
+    """One bar over the steps, the bytes where images are pulled; the bar takes what is left."""
     count = len(state.steps) or 1
     done = sum(step.status.is_final for step in state.steps.values())
     sums = totals(state)
-    bar_width = max(10, min(36, width // 3))
-    share = done / count
-    text = f" all hosts  {symbols.bar(share, bar_width)}  {done} of {count} steps"
+    words = [f"{done} of {count} steps"]
     if sums.current:
-        size = in_bytes(sums.current) + (f" of {in_bytes(sums.total)}" if sums.total else "")
-        text += f"   {size}"
+        words.append(in_bytes(sums.current) + (f" of {in_bytes(sums.total)}" if sums.total else ""))
         if sums.rate and state.finished_at is None:
-            text += f"   {in_bytes(sums.rate)}/s"
+            words.append(f"{in_bytes(sums.rate)}/s")
             if sums.total and sums.total > sums.current:
-                text += f"   about {in_time((sums.total - sums.current) / sums.rate)} left"
-    return [(cut(text, width), "bold"), (cut(f" {headline(state, now)}", width), "")]
+                words.append(f"about {in_time((sums.total - sums.current) / sums.rate)} left")
+    text = "   ".join(words)
+    if len(text) + 22 > width:
+        text = "  ".join(words).replace("about ", "")
+    bar = symbols.bar(done / count, max(8, min(36, width - len(text) - 14)))
+    return [
+        (cut(f" all hosts  {bar}  {text}", width), "bold"),
+        (cut(f" {headline(state, now)}", width), ""),
+    ]
 
 
-def _pull_words(pull: PullState, step: StepState, width: int, symbols: Symbols) -> str:
-    """Bar, bytes, layers, rate, time left: as much as fits."""
+def pull_words(pull: PullState, is_running: bool, width: int, symbols: Symbols) -> str:
+    """Bar, bytes, rate, time left, layers: the first of them that fit."""
     layers = f"{pull.layers_done}/{len(pull.layers)} layers"
-    if pull.total is None or pull.total == 0:
-        return f"{in_bytes(pull.current):>8}   {layers}"
-    bar = symbols.bar(pull.current / pull.total, max(5, min(15, width - 48)))
-    text = f"{bar} {pull.current / 1e6:.0f}/{in_bytes(pull.total)}  {layers}"
-    if step.status is StepStatus.RUNNING and pull.rate:
-        text += f"  {in_bytes(pull.rate)}/s"
+    if not pull.total:
+        return f"{in_bytes(pull.current)}  {layers}" if pull.layers else "asked for"
+    words = [f"{pull.current / 1e6:.0f}/{in_bytes(pull.total)}"]
+    if is_running and pull.rate:
+        words.append(f"{in_bytes(pull.rate)}/s")
         if pull.seconds_left is not None:
-            text += f"  {in_time(pull.seconds_left)}"
-    return text
+            words.append(in_time(pull.seconds_left))
+    words.append(layers)
+    while len(words) > 1 and len("  ".join(words)) + 6 > width:
+        words.pop()
+    text = "  ".join(words)
+    return (
+        f"{symbols.bar(pull.current / pull.total, max(4, min(15, width - len(text) - 2)))} {text}"
+    )
 
 
 def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols: Symbols) -> Row:
@@ -125,9 +134,8 @@ def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols
     elif state.status is StepStatus.RUNNING and state.pulls:
         running = [p for p in state.pulls.values() if p.present is None]
         pull = running[-1] if running else list(state.pulls.values())[-1]
-        right = _pull_words(pull, state, room, symbols)
-        if len(state.pulls) > 1 or step.kind == "command":
-            right = f"{pull.image.rpartition('/')[2]} {right}"
+        name = pull.image.rpartition("/")[2] + " " if step.kind == "command" else ""
+        right = name + pull_words(pull, True, room - len(name), symbols)
     elif state.status is StepStatus.RUNNING:
         right = state.said or state.last_line
     elif state.status is StepStatus.DONE:
@@ -171,7 +179,7 @@ def problems(plan: Plan, state: RunState) -> list[tuple[Step, StepState]]:
     ]
 
 
-def card(plan: Plan, state: RunState, chosen: int) -> list[Row]:
+def card(plan: Plan, state: RunState, chosen: int, width: int) -> list[Row]:
     """The failure under the cursor: what, what it said, how things stand, what to do."""
     found = problems(plan, state)
     if not found:
@@ -180,10 +188,12 @@ def card(plan: Plan, state: RunState, chosen: int) -> list[Row]:
     complete = sum(s.status is StepStatus.DONE for s in state.steps.values())
     where = f"{step.host}: " if step.host else ""
     more = f"   ({chosen % len(found) + 1} of {len(found)}, n next)" if len(found) > 1 else ""
-    said = now.said or "nothing"
+    lines = [
+        ("It said", now.said or "nothing"),
+        ("State", f"{complete} of {len(state.steps)} steps are done and stay done"),
+        ("Do", f"{now.do or 'look at that host'} (r tries again, s leaves it out)"),
+    ]
     return [
-        (clean(f"{where}{step.title}: {now.status}{more}"), "bold $error"),
-        (clean(f"It said  {said}"), ""),
-        (f"State    {complete} of {len(state.steps)} steps are done and stay done", ""),
-        (clean(f"Do       {now.do or 'look at that host'}, then r; s leaves it out"), ""),
+        (cut(f"{where}{step.title}: {now.status}{more}", width), "bold $error"),
+        *((line, "") for label, words in lines for line in hanging(label, words, 9, width)),
     ]

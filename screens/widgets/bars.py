@@ -1,11 +1,23 @@
-"""The line at the top and the line at the bottom of every screen."""
+"""Lines that tell where one is: the top and the bottom of every screen, and tabs."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from textual.content import Content
 from textual.widgets import Static
 
 from deiswizard.screens.text import clean
+
+
+def tabs(labels: Mapping[str, str], chosen: str) -> Content:
+    """``[ Changes 4 ]   Commands 9     Impact``: the brackets show without colour."""
+    parts: list[str | tuple[str, str]] = [" "]
+    for name, label in labels.items():
+        here = name == chosen
+        style = "bold reverse" if here else "dim"
+        parts += [(f"[ {label} ]" if here else f"  {label}  ", style), " "]
+    return Content.assemble(*parts)
 
 
 class TitleBar(Static):

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, OptionList, SelectionList, Static
-from textual.widgets.option_list import Option as ListOption
-from textual.widgets.selection_list import Selection
+from textual.widgets import Input, OptionList, Static
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import FormField, Option, Problem
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import Symbols
-
-
-class TickList(SelectionList[str]):
-    """Space ticks; enter is left to the page."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "screen.next", "next", show=False),
-        Binding("space", "select", "tick or untick"),
-    ]
-
-
-class RadioList(OptionList):
-    """Moving chooses; enter is left to the page."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "screen.next", "next", show=False),
-    ]
+from deiswizard.screens.widgets.lists import MarkedList, RadioList, TickList
 
 
 class FieldView(Vertical):
@@ -63,20 +44,9 @@ class FieldView(Vertical):
         yield Static(Content(self.field.label), classes="label", markup=False)
         match self.field.kind:
             case "many":
-                chosen = set(self._value or ())
-                yield TickList(
-                    *(
-                        Selection(
-                            self._row(option),
-                            option.value,
-                            option.value in chosen and option.enabled,
-                            disabled=not option.enabled,
-                        )
-                        for option in self._options
-                    )
-                )
+                yield TickList(self._options, self._value or (), self._symbols)
             case "one":
-                yield RadioList(*self._radio_rows(str(self._value)), markup=False)
+                yield RadioList(self._options, [str(self._value)], self._symbols)
             case _:
                 text = " ".join(self._value) if self.field.kind == "list" else str(self._value)
                 yield Input(
@@ -88,41 +58,18 @@ class FieldView(Vertical):
         yield Static("", classes="error", markup=False)
 
     def on_mount(self) -> None:
-        """The chosen radio row is under the cursor; no line for no error."""
+        """No line for no error."""
         self.query_one(".error", Static).display = False
-        if self.field.kind == "one":
-            values = [option.value for option in self._options]
-            if str(self._value) in values:
-                self.query_one(RadioList).highlighted = values.index(str(self._value))
-
-    def _row(self, option: Option) -> Content:
-        parts: list[str | tuple[str, str]] = [f"{clean(option.label)}   {clean(option.note)}"]
-        if option.warning:
-            mark = self._symbols.warning if option.enabled else self._symbols.failed
-            parts.append((f"  {mark} {clean(option.warning)}", "$warning"))
-        return Content.assemble(*parts)
-
-    def _radio_rows(self, chosen: str) -> list[ListOption]:
-        rows = []
-        for option in self._options:
-            mark = "(*)" if option.value == chosen else "( )"
-            parts: list[str | tuple[str, str]] = [f"{mark} {clean(option.label)}"]
-            if option.recommended:
-                parts.append(("   recommended", "$success"))
-            if option.warning:
-                parts.append((f"   {self._symbols.warning} {clean(option.warning)}", "$warning"))
-            rows.append(ListOption(Content.assemble(*parts), id=option.value))
-        return rows
 
     @property
     def value(self) -> Any:
         """The raw value, as the choices model would read it."""
         match self.field.kind:
             case "many":
-                ticked = set(self.query_one(TickList).selected)
+                ticked = self.query_one(TickList).chosen
                 return [option.value for option in self._options if option.value in ticked]
             case "one":
-                return self._value
+                return next(iter(self.query_one(RadioList).chosen), self._value)
             case "list":
                 return self.query_one(Input).value.replace(",", " ").split()
             case "number":
@@ -153,22 +100,11 @@ class FieldView(Vertical):
                 widget.focus()
 
     @on(OptionList.OptionHighlighted)
-    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        if self.field.kind != "one" or event.option_id is None:
-            return
-        if event.option_id != self._value:
-            self._value = event.option_id
-            radio = self.query_one(RadioList)
-            for index, row in enumerate(self._radio_rows(event.option_id)):
-                radio.replace_option_prompt_at_index(index, row.prompt)
-            self.post_message(self.Changed())
-        self._explain(next(o for o in self._options if o.value == event.option_id))
+    def _looked_at(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_list.has_focus or self.field.kind == "one":
+            self._explain(next(o for o in self._options if o.value == event.option_id))
 
-    @on(SelectionList.SelectionHighlighted)
-    def _looked_at(self, event: SelectionList.SelectionHighlighted[str]) -> None:
-        self._explain(next(o for o in self._options if o.value == event.selection.value))
-
-    @on(SelectionList.SelectedChanged)
+    @on(MarkedList.Changed)
     @on(Input.Changed)
     def _edited(self) -> None:
         self.post_message(self.Changed())

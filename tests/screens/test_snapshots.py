@@ -66,6 +66,16 @@ async def run(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "stage 2 of 3")
 
 
+async def run_hosts(pilot: Pilot[Any]) -> None:
+    await run(pilot)
+    await pilot.press("tab")
+
+
+async def run_images(pilot: Pilot[Any]) -> None:
+    await run(pilot)
+    await pilot.press("tab", "tab")
+
+
 async def verify(pilot: Pilot[Any]) -> None:
     await preview(pilot)
     await pilot.press("enter")
@@ -93,9 +103,21 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),
+    "run-hosts": (lambda: FakeSession(events=halfway), "preseed", run_hosts),
+    "run-images": (lambda: FakeSession(events=halfway), "preseed", run_images),
     "leave": (lambda: FakeSession(events=halfway), "preseed", leave),
     "verify": (lambda: FakeSession(events=finished), "preseed", verify),
 }
+
+
+def test_a_wide_terminal_shows_steps_hosts_and_images_side_by_side(snap_compare: Any) -> None:
+    app = app_on(FakeSession(events=halfway), open_first="preseed")
+
+    async def settled(pilot: Pilot[Any]) -> None:
+        await run(pilot)
+        await until_still(pilot)
+
+    assert snap_compare(app, terminal_size=(160, 45), run_before=settled)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -131,13 +131,15 @@ class WizardApp(App[str]):
         return self._looking is not None
 
     @property
-    def is_running(self) -> bool:
+    def run_goes_on(self) -> bool:
         """A run is going on or waits for a decision."""
         run = self.run_handle
         return run is not None and run.hub.state.status in GOING_ON and not self._replay
 
     def pump(self) -> None:
         """Pull what the engine has got ready; then let the page repaint, under a dialog too."""
+        if not self.is_running:  # the last ticks come while the widgets are being taken away
+            return
         self._pump_connection()
         self._pump_look()
         if self._asked is None and (question := self._asker.take()) is not None:
@@ -268,7 +270,7 @@ class WizardApp(App[str]):
 
     async def action_quit(self) -> None:
         """Quit; a run that is going on is asked about first, and keeps running by default."""
-        if not self.is_running:
+        if not self.run_goes_on:
             self._leave()
             return
 
@@ -292,7 +294,7 @@ class WizardApp(App[str]):
 
     def _leave_when_stopped(self) -> None:
         def look() -> None:
-            if not self.is_running:
+            if not self.run_goes_on:
                 timer.stop()
                 self._leave()
 

@@ -210,7 +210,7 @@ class RecommendationScreen(WizardScreen):
         plan = self.query_one(PreviewPane).plan
         if plan is None:
             return
-        if self.wizard.is_running:
+        if self.wizard.run_goes_on:
             self.notify("another run is going on; one at a time", severity="warning", markup=False)
             return
         if plan.impact.danger is not Danger.DESTROY:
@@ -245,7 +245,7 @@ class RecommendationScreen(WizardScreen):
         match self.phase:
             case "preview":
                 self._go("choose")
-            case "run" if self.wizard.is_running:
+            case "run" if self.wizard.run_goes_on:
                 self._ask_leave()
             case "run" | "verify" | "choose":
                 if self.phase != "choose":

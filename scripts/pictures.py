@@ -1,0 +1,91 @@
+"""Makes the pictures of the documentation: the program itself, on the pretend cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from deiswizard.cluster.auth import Asker
+from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.demo.cluster import PretendCluster
+from deiswizard.screens.app import WizardApp
+from deiswizard.session import Session
+
+DOCS = Path(__file__).parent.parent / "docs" / "pictures"
+SIZE = (100, 30)
+PATIENCE = 120.0
+"""Seconds to wait for a screen to show what the picture is about."""
+
+
+async def shows(pilot: Pilot[Any], *words: str) -> None:
+    """Wait until all ``words`` are painted."""
+    text = ""
+    deadline = time.monotonic() + PATIENCE
+    while not all(word in text for word in words):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"never painted {words}:\n{text}")
+        await pilot.pause(0.1)
+        strips = pilot.app.screen._compositor.render_strips()
+        text = "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+def take(pilot: Pilot[Any], name: str) -> None:
+    """Write what is painted now."""
+    DOCS.mkdir(parents=True, exist_ok=True)
+    svg = pilot.app.export_screenshot(title="deiswizard", simplify=True)
+    (DOCS / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
+    print(f"docs/pictures/{name}.svg", file=sys.stderr)
+
+
+async def walk(pilot: Pilot[Any]) -> None:
+    """Preseeding and registration mode, from to do to ok."""
+    await shows(pilot, "Registration mode", "looked")
+    take(pilot, "overview")
+    await pilot.press("enter")
+    await shows(pilot, "Hosts at a time")
+    take(pilot, "preseed-choose")
+    await pilot.press("enter")
+    await shows(pilot, "[ Changes")
+    take(pilot, "preseed-preview")
+    await pilot.press("enter")
+    await shows(pilot, "MB/s", "left", "layers")
+    take(pilot, "preseed-run")
+    await shows(pilot, "confirms it")
+    take(pilot, "preseed-verify")
+    await pilot.press("enter")
+    await shows(pilot, "Registration mode", "ok")
+    await pilot.press("down", "enter")
+    await shows(pilot, "Choose", "admin")
+    take(pilot, "registration-choose")
+
+
+def main() -> None:
+    """Walk once and write every picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(DEISWIZARD_STATE=f"{folder}/state", DEISWIZARD_CONFIG=f"{folder}/config")
+        with PretendCluster.start("three", speed=1.0) as pretend:
+
+            def start(
+                address: str, asker: Asker, on_progress: Callable[[ConnectProgress], None]
+            ) -> Session:
+                return Session.open(pretend.target, asker, on_progress)
+
+            app = WizardApp(start=start, address=pretend.target.text, demo="three")
+
+            async def run() -> None:
+                async with app.run_test(size=SIZE) as pilot:
+                    await walk(pilot)
+
+            asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,7 @@ async def walk(pilot: Pilot[Any]) -> None:
     await shows(pilot, "[ Changes")
     take(pilot, "preseed-preview")
     await pilot.press("enter")
-    await shows(pilot, "MB/s", "left", "layers")
+    await shows(pilot, "MB/s", "layers")
     take(pilot, "preseed-run")
     await shows(pilot, "confirms it")
     take(pilot, "preseed-verify")

@@ -37,8 +37,12 @@ class Totals:
 
 
 def totals(state: RunState) -> Totals:
-    """Summed over every image; the total is None until each pull that runs knows its own."""
+    """Summed over every image; the total is None until each pull of the plan knows its own."""
     pulls = [pull for step in state.steps.values() for pull in step.pulls.values()]
+    begun = {name for name, step in state.steps.items() if step.pulls or step.status.is_final}
+    to_come = state.plan is not None and any(
+        step.kind == "pull" and step.id not in begun for step in state.plan.steps
+    )
     known = [pull.total for pull in pulls if pull.present is None]
     running = [
         pull.rate
@@ -47,7 +51,9 @@ def totals(state: RunState) -> Totals:
         for pull in step.pulls.values()
     ]
     total = (
-        None if not pulls or None in known else sum(pull.total or pull.current for pull in pulls)
+        None
+        if not pulls or to_come or None in known
+        else sum(pull.total or pull.current for pull in pulls)
     )
     return Totals(sum(pull.current for pull in pulls), total, sum(running))
 

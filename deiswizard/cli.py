@@ -19,6 +19,8 @@ exit status: check 0 all ok, 2 something to do, 1 could not look; apply 0 done a
 
 COMMANDS = ("open", "demo", "check", "plan", "apply", "runs", "show", "replay", "undo", "guided")
 
+RUN = "a run's name, part of it, or: last"
+
 
 def _cluster_flags(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
     if positional:
@@ -113,15 +115,15 @@ def build_parser() -> argparse.ArgumentParser:
     runs = commands.add_parser("runs", help="what was run")
     runs.add_argument("--json", action="store_true")
     show = commands.add_parser("show", help="how far a run got")
-    show.add_argument("run", metavar="RUN")
+    show.add_argument("run", metavar="RUN", help=RUN)
     show.add_argument("--json", action="store_true")
     replay = commands.add_parser("replay", help="see a run again")
-    replay.add_argument("run", metavar="RUN")
+    replay.add_argument("run", metavar="RUN", help=RUN)
     replay.add_argument("--speed", type=float, default=1.0, help="0: at once (default: 1)")
     replay.add_argument("--json", action="store_true", help="events as JSON lines")
     _screen_flags(replay)
     undo = commands.add_parser("undo", help="take a run back")
-    undo.add_argument("run", metavar="RUN")
+    undo.add_argument("run", metavar="RUN", help=RUN)
     undo.add_argument("--yes", action="store_true", help="run without asking")
     undo.add_argument("--json", action="store_true")
     _cluster_flags(undo)

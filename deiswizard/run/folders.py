@@ -61,12 +61,14 @@ def list_runs() -> tuple[Path, ...]:
 
 
 def find_run(name: str) -> Path:
-    """The run of that name, or the only one whose name begins or ends with it.
+    """The run of that name, ``last`` for the newest, or the only one that begins or ends so.
 
     Raises:
         PreconditionError: there is none, or more than one; says which there are.
     """
     runs = list_runs()
+    if name == "last" and runs:
+        return runs[0]
     exact = [folder for folder in runs if folder.name == name]
     near = [f for f in runs if f.name.startswith(name) or f.name.endswith(name)]
     found = exact or near

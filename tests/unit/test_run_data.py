@@ -200,6 +200,7 @@ def test_runs_are_found_by_any_end_of_their_name() -> None:
         write(folder, STORY)
     assert [f.name for f in list_runs()] == [second.name, first.name]
     assert find_run(first.name) == first
+    assert find_run("last") == list_runs()[0] != first
     with pytest.raises(PreconditionError, match="more than one") as caught:
         find_run(first.name[:4])
     assert second.name in caught.value.do

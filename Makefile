@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := python3-venv openssh-server openssh-client etcd-server etcd-client docker.io docker-registry \
 	iproute2 iptables sudo tmux curl procps
 
-.PHONY: demo test check unit services pictures bench clean
+.PHONY: demo test check unit lab pictures bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/deiswizard demo
@@ -20,7 +20,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/installed-dev $(VENV)/packages
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
@@ -39,6 +39,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 $(VENV)/packages: $(VENV)/bin/python Makefile
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then scripts/install-packages $(PACKAGES); fi
 	@touch $@
+
+# Real hosts to point the wizard at; ctrl-c ends them.
+lab: $(VENV)/installed-dev $(VENV)/packages
+	$(BIN)/python -m tests.services.lab
 
 pictures: $(VENV)/installed-dev
 	$(BIN)/python -m scripts.pictures

@@ -15,3 +15,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DEISCTL_TUNNEL", raising=False)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return tmp_path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side by file; but there is only one lab, so all that use it go to one worker."""
+    for item in items:
+        group = "lab" if "started_lab" in getattr(item, "fixturenames", ()) else str(item.path)
+        if "[lab" in item.name or group == "lab":
+            group = "lab"
+        item.add_marker(pytest.mark.xdist_group(group))

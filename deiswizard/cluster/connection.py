@@ -220,7 +220,18 @@ class ClusterConnection:
                 return self._checked(machine, link, cancel)
             except LinkError:
                 pass  # not reachable from here: the first host may reach it
-        return self._checked(machine, self._link(machine, self.entry, None), cancel)
+        link = self._link(machine, self.entry, None)
+        try:
+            return self._checked(machine, link, cancel)
+        except LinkError as error:
+            if error.host != self.entry.name:
+                raise
+            raise LinkError(
+                machine.address,
+                f"{machine.address} cannot be reached from {self.entry.name}",
+                said=error.said,
+                do="check that the host is up and that sshd runs there",
+            ) from error
 
     def _link(self, machine: Machine, through: HostLink | None, port: int | None) -> HostLink:
         return HostLink(
@@ -275,10 +286,24 @@ class ClusterConnection:
         link, found = self.link(name), self.find(name)
 
         def open_channel() -> Any:
-            try:
-                return link.open_unix(DOCKER_SOCKET)
-            except LinkError:
-                return link.open_tcp("127.0.0.1", DOCKER_PORT)
+            said = []
+            ways: tuple[Callable[[], Any], ...] = (
+                lambda: link.open_unix(DOCKER_SOCKET),
+                lambda: link.open_tcp("127.0.0.1", DOCKER_PORT),
+            )
+            for way in ways:
+                try:
+                    return way()
+                except LinkError as error:
+                    if not link.is_connected:
+                        raise
+                    said.append(str(error))
+            raise ServiceError(
+                f"Docker does not answer on {found.name}, neither at {DOCKER_SOCKET} nor on "
+                f"port {DOCKER_PORT}",
+                said="; ".join(said),
+                do="look at docker.service on that host",
+            )
 
         with self._lock:
             if found.docker is None:

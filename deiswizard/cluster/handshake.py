@@ -25,7 +25,7 @@ from deiswizard.inventory import Target
 RETRIES = 5
 RETRY_SECONDS = 0.5
 LONGEST_PAUSE = 4.0
-PATIENCE = 30.0
+PATIENCE = 9.0
 """Seconds after which no further try is begun: a host that is silent is not asked five times."""
 
 OpenTcp = Callable[[str, int, threading.Event | None], Any]

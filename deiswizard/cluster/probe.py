@@ -30,6 +30,11 @@ from deiswizard.cluster.snapshot import (
 from deiswizard.errors import WizardError
 
 HOST_TIMEOUT = 45.0
+NO_MACHINES = Trouble(
+    what="fleet knows no machine, so only the host that was named was looked at",
+    evidence=Evidence(source=f"GET /v2/keys{fleet.PREFIX}?recursive=true", said="no machines"),
+    do="look at fleet.service on the hosts: journalctl -u fleet",
+)
 
 
 def trouble_of(error: WizardError, source: str, host: str = "") -> Trouble:
@@ -107,6 +112,8 @@ def probe_etcd(
         troubles.append(trouble_of(error, "GET /v2/keys/deis?recursive=true"))
     try:
         registry, _ = etcd.tree(fleet.PREFIX)
+        if not fleet.machines(registry):
+            troubles.append(NO_MACHINES)
     except WizardError as error:
         troubles.append(trouble_of(error, f"GET /v2/keys{fleet.PREFIX}?recursive=true"))
     try:

@@ -49,7 +49,9 @@ def as_lines(snapshot: Snapshot, assessments: list[Assessment], ascii_only: bool
     counted = Counter(assessment.status for assessment in assessments)
     total = ", ".join(f"{counted[status]} {status}" for status in Status if counted[status])
     release = release_of(snapshot)[0]
-    lines = [f"{snapshot.cluster}  {len(snapshot.hosts)} hosts  Deis {release or '?'}    {total}"]
+    count = len(snapshot.hosts)
+    hosts = f"{count} host{'' if count == 1 else 's'}"
+    lines = [f"{snapshot.cluster}  {hosts}  Deis {release or '?'}    {total}"]
     for host in snapshot.hosts:
         if host.trouble is not None:
             lines.append(f"  {'X' if ascii_only else '✗'} {host.name}: {host.trouble.what}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-
-from deiswizard.demo.etcd_store import EtcdStore
+from typing import Protocol
 
 KEY = "/deis/controller/registrationMode"
 LAG = 8.0
@@ -13,10 +12,20 @@ LAG = 8.0
 NEEDED = ("/deis/registry/host", "/deis/database/host", "/deis/logs/host")
 
 
+class Keys(Protocol):
+    """What the controller reads of etcd."""
+
+    def value(self, path: str) -> str | None:
+        """A key's value, None when there is none."""
+
+    def changed_at(self, path: str) -> float:
+        """When it was written last, in seconds since the epoch."""
+
+
 class Controller:
     """Answers ``POST /v1/auth/register`` as Deis 1.13's controller does."""
 
-    def __init__(self, store: EtcdStore, speed: float) -> None:
+    def __init__(self, store: Keys, speed: float) -> None:
         self._store = store
         self._lag = LAG / speed
         self._mode = store.value(KEY)

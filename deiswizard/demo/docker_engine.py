@@ -71,13 +71,13 @@ def layers_of(name: str) -> tuple[Layer, ...]:
 
 
 class DockerEngine:
-    """One host's engine. ``free`` is the room left on its disk, in bytes."""
+    """One host's engine. ``free`` is the room left on its disk, in bytes; ``speed`` times life."""
 
     def __init__(self, free: int, size: int, speed: float, api: str = "1.24") -> None:
         self.api = api
         self.size = size
         self.free = free
-        self._speed = speed
+        self.speed = speed
         self._lock = threading.Lock()
         self._images: dict[str, tuple[Layer, ...]] = {}
         self._pulls = 0
@@ -146,6 +146,8 @@ class DockerEngine:
                 yield line
                 if "error" in line:
                     return
+            if is_gone():  # an engine gives up when nobody listens any more
+                return
         finally:
             with self._lock:
                 self._pulls -= 1
@@ -164,8 +166,8 @@ class DockerEngine:
                 active.append(queue.pop(0))
             if is_gone():
                 return
-            time.sleep(TICK / max(1.0, self._speed / 10))
-            passed = TICK * (self._speed if self._speed <= 10 else 10)
+            time.sleep(TICK / max(1.0, self.speed / 10))
+            passed = TICK * (self.speed if self.speed <= 10 else 10)
             share = BANDWIDTH * passed / len(active) / max(1, self._pulls)
             for layer in list(active):
                 got[layer.id] = min(layer.size, got[layer.id] + share)
@@ -182,7 +184,7 @@ class DockerEngine:
                 yield {"errorDetail": {"message": words}, "error": words}
                 return
             yield _line(layer, "Extracting", layer.size)
-            time.sleep(layer.size / EXTRACT_RATE / self._speed)
+            time.sleep(layer.size / EXTRACT_RATE / self.speed)
             self.free -= layer.size
             yield _line(layer, "Pull complete", None)
 

@@ -37,6 +37,7 @@ class PretendHost:
         self.is_down = self.name in cluster.scenario.down
         free = ALMOST_FULL if self.name in cluster.scenario.almost_full else DISK - 3 * GB
         self.engine = DockerEngine(free, DISK, cluster.speed)
+        self.engine_runs = True
         release = cluster.scenario.wrong_release.get(self.name, cluster.scenario.release)
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {
@@ -102,13 +103,13 @@ class PretendHost:
         """What listens on a port of this host."""
         if port in (2379, 4001):
             return lambda *args: EtcdHandler(self.cluster, self, *args)
-        if port == 2375:
+        if port == 2375 and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)
         return None
 
     def handler_for_socket(self, path: str) -> Callable[..., Handler] | None:
         """What listens on a unix socket of this host."""
-        if path in ("/var/run/docker.sock", "/run/docker.sock"):
+        if path in ("/var/run/docker.sock", "/run/docker.sock") and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)
         if path in ("/var/run/fleet.sock", "/run/fleet.sock"):
             return lambda *args: FleetHandler(self.cluster, *args)

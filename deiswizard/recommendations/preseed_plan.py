@@ -111,7 +111,7 @@ def _registry_guard(host: HostFacts, registry: str) -> GuardStep:
         condition=CommandSays(
             host=host.name,
             command=f"{ask} https://{address}/v2/ || {ask} http://{address}/v2/",
-            pattern=r"^[1-5]\d\d$",
+            pattern=r"(?m)^[1-5]\d\d$",
         ),
         otherwise=f"{host.name} cannot reach the registry {registry}: look at its network, its proxy "
         "and its DNS",

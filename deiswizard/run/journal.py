@@ -6,6 +6,7 @@ does anything, the line that says so is on disk. Beside it stands a log of each 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import threading
@@ -41,6 +42,7 @@ class JournalWriter:
         self._folder = folder
         self._redactor = redactor
         self._file = _opened(folder / JOURNAL)
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # gone with the process, however it ends
         self._logs: dict[str, IO[str]] = {}
         self._lock = threading.Lock()
         self._is_closed = False
@@ -100,6 +102,18 @@ class JournalWriter:
                     file.close()
                 except OSError:
                     continue
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether the wizard that writes this journal is alive."""
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def read_journal(folder: Path) -> Iterator[Event]:

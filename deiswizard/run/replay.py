@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from deiswizard.errors import PreconditionError
 from deiswizard.run.events import RunStarted
 from deiswizard.run.hub import Hub
-from deiswizard.run.journal import read_journal
+from deiswizard.run.journal import is_being_written, read_journal
 from deiswizard.run.state import RunState
-from deiswizard.vocabulary import RunStatus
+from deiswizard.vocabulary import RunStatus, StepStatus
+
+CUT_OFF = "going on when the wizard ended; look at the host"
 
 
 class Replay:
@@ -69,14 +73,24 @@ class Replay:
 
 
 def final_state(folder: Path) -> RunState:
-    """What a journal adds up to. A run that never ended is ``interrupted``.
+    """What a journal adds up to.
+
+    A run that never ended is as it says while its wizard lives. Else it is ``interrupted``, and what
+    was going on is ``unknown``.
 
     Raises:
         PreconditionError: there is no journal, or nothing in it.
     """
-    from dataclasses import replace
-
+    lives = is_being_written(folder)
     replay = Replay(folder, speed=0)
     replay._feed()
     state = replay.hub.state
-    return state if state.finished_at is not None else replace(state, status=RunStatus.INTERRUPTED)
+    if state.finished_at is not None or lives:
+        return state
+    steps = {
+        name: replace(step, status=StepStatus.UNKNOWN, said=CUT_OFF)
+        if step.status is StepStatus.RUNNING
+        else step
+        for name, step in state.steps.items()
+    }
+    return replace(state, status=RunStatus.INTERRUPTED, steps=MappingProxyType(steps))

@@ -38,16 +38,13 @@ def lines(state: RunState) -> Iterator[str]:
         for step in stage.steps:
             now = state.steps[step.id]
             where = f"{step.host}: " if step.host else ""
-            status = str(now.status)
             said = f" ({now.said})" if now.said else ""
-            if now.status is StepStatus.RUNNING and state.status is RunStatus.INTERRUPTED:
-                status, said = "unknown", " (going on when the wizard ended; look at the host)"
             pulls = "".join(
                 f" [{pull.layers_done} of {len(pull.layers)} layers]"
                 for pull in now.pulls.values()
                 if pull.layers and pull.present is None
             )
-            yield f"    {status:8} {where}{step.title}{pulls}{said}"
+            yield f"    {now.status:8} {where}{step.title}{pulls}{said}"
     for check in state.checks:
         word = {True: "ok", False: "NOT ok", None: "not checked"}[check.ok]
         yield f"  check: {word}: {check.title}" + (f" ({check.evidence})" if check.evidence else "")

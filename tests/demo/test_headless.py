@@ -53,7 +53,7 @@ def test_trouble_is_found_and_is_not_the_end(capsys: pytest.CaptureFixture[str])
     said = json.dumps(told)
     for words in (
         "CHANGED",
-        "10.21.2.15:22",
+        "10.21.2.15 cannot be reached from 127.0.0.1",
         "free, about",
         "its own preseed script would pull",
     ):

@@ -1,0 +1,1 @@
+"""Real services to test against: hosts with their own sshd, etcd and Docker engine, and a registry."""

@@ -1,0 +1,172 @@
+"""The two clusters that every flow is tried on, behind one shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from deiswizard.cluster.image_names import normalised
+from deiswizard.demo.cluster import PretendCluster
+from deiswizard.inventory import Target
+from tests.services import network
+from tests.services.lab import Lab
+
+HOSTS = ("deis-1", "deis-2", "deis-3")
+COMPONENTS_IN_USE = 12
+MODE_KEY = "/deis/controller/registrationMode"
+
+
+class Cluster(Protocol):
+    """A cluster of three hosts that a flow may look at and hurt behind the wizard's back."""
+
+    kind: str
+    unknown_image: str
+    """The name of an image that no registry has."""
+
+    def flags(self) -> list[str]:
+        """How the command line names it."""
+
+    def target(self) -> Target:
+        """The same as a target."""
+
+    def images(self, host: str) -> set[str]:
+        """What the host's engine really has."""
+
+    def value(self, key: str) -> str | None:
+        """What etcd really has."""
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key, as another operator would."""
+
+    def set_admins(self, count: int) -> None:
+        """How many active superusers the database has."""
+
+    def take_down(self, host: str) -> None:
+        """Nobody reaches it any more."""
+
+    def stop_engine(self, host: str) -> None:
+        """Its Docker engine does not answer."""
+
+    def slow_down(self) -> None:
+        """Pulls take long enough to be interrupted."""
+
+    def speed_up(self) -> None:
+        """Pulls are as fast as can be again."""
+
+
+def target_flags(target: Target) -> list[str]:
+    """``--tunnel ... -i ... --known-hosts ...`` for a target."""
+    return [
+        "--tunnel", f"{target.host}:{target.port}", "--user", target.user, "--ssh-config", "/dev/null",
+        *(word for path in target.identities for word in ("-i", str(path))),
+        *(word for path in target.known_hosts for word in ("--known-hosts", str(path))),
+    ]  # fmt: skip
+
+
+class Pretended:
+    """The demo's cluster in this process."""
+
+    kind = "demo"
+    unknown_image = "deis/nothing:v1"
+    fast = 50.0
+
+    def __init__(self, cluster: PretendCluster) -> None:
+        self.cluster = cluster
+
+    def target(self) -> Target:
+        return self.cluster.target
+
+    def flags(self) -> list[str]:
+        return target_flags(self.cluster.target)
+
+    def _host(self, name: str) -> int:
+        return [host.name for host in self.cluster.hosts].index(name)
+
+    def images(self, host: str) -> set[str]:
+        shown = self.cluster.hosts[self._host(host)].engine.images()
+        return {tag for image in shown for tag in image["RepoTags"]}
+
+    def value(self, key: str) -> str | None:
+        return self.cluster.store.value(key)
+
+    def put(self, key: str, value: str) -> None:
+        self.cluster.store.put(key, value)
+
+    def set_admins(self, count: int) -> None:
+        self.cluster.scenario = self.cluster.scenario.model_copy(update={"admins": count})
+
+    def take_down(self, host: str) -> None:
+        self.cluster.hosts[self._host(host)].is_down = True
+
+    def stop_engine(self, host: str) -> None:
+        self.cluster.hosts[self._host(host)].engine_runs = False
+
+    def slow_down(self) -> None:
+        for host in self.cluster.hosts:
+            host.engine.speed = 3.0
+
+    def speed_up(self) -> None:
+        for host in self.cluster.hosts:
+            host.engine.speed = self.fast
+
+
+class Real:
+    """The lab: OpenSSH, etcd, Docker engines and a registry."""
+
+    kind = "lab"
+    unknown_image = f"{network.REGISTRY}/deis/nothing:v1"
+
+    def __init__(self, lab: Lab, address: str) -> None:
+        self.lab = lab
+        self._address = address
+
+    def target(self) -> Target:
+        return Target(
+            host=self._address,
+            user="core",
+            identities=(self.lab.client_key,),
+            explicit_identities=(self.lab.client_key,),
+            use_agent=False,
+            known_hosts=(self.lab.known_hosts,),
+            explicit_known_hosts=(self.lab.known_hosts,),
+            ssh_config=Path("/dev/null"),
+        )
+
+    def flags(self) -> list[str]:
+        return target_flags(self.target())
+
+    def images(self, host: str) -> set[str]:
+        return {normalised(name) for name in self.lab.host(host).images()}
+
+    def value(self, key: str) -> str | None:
+        return self.lab.value(key)
+
+    def put(self, key: str, value: str) -> None:
+        self.lab.put(key, value)
+
+    def set_admins(self, count: int) -> None:
+        self.lab.database_host.run("sh", "-c", f"echo {count} > /run/admins")
+
+    def take_down(self, host: str) -> None:
+        network.set_cable(host, plugged=False)
+
+    def stop_engine(self, host: str) -> None:
+        self.lab.host(host).run(
+            "sh", "-c", "pkill dockerd; while pgrep dockerd; do sleep 0.1; done"
+        )
+
+    def slow_down(self) -> None:
+        network.set_bandwidth("registry", 16)
+
+    def speed_up(self) -> None:
+        network.set_bandwidth("registry", None)
+
+
+def direct(lab: Lab) -> Real:
+    """Entered by an address that fleet knows: every host is dialled."""
+    return Real(lab, lab.hosts[0].address)
+
+
+def by_bastion(lab: Lab) -> Real:
+    """Entered by an address that fleet does not know: the others are reached through it."""
+    return Real(lab, f"{network.OUTSIDE}.11")

@@ -1,0 +1,48 @@
+"""One lab for all flows; it is put back before each of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from deiswizard.demo.cluster import PretendCluster
+from tests.flows.clusters import Cluster, Pretended, by_bastion, direct
+from tests.services.lab import Lab, running, why_no_lab
+
+
+@pytest.fixture(scope="session")
+def started_lab() -> Iterator[Lab]:
+    if reason := why_no_lab():
+        assert not os.environ.get("CI") or os.geteuid() != 0, f"CI must run the lab: {reason}"
+        pytest.skip(reason)
+    with running() as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(started_lab: Lab) -> Lab:
+    started_lab.reset()
+    return started_lab
+
+
+@pytest.fixture
+def pretend() -> Iterator[PretendCluster]:
+    with PretendCluster.start("three", speed=Pretended.fast) as cluster:
+        yield cluster
+        assert cluster.unknown_commands == ()
+
+
+@pytest.fixture(params=["demo", "lab"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The pretend cluster, then the real one."""
+    if request.param == "demo":
+        return Pretended(request.getfixturevalue("pretend"))
+    return direct(request.getfixturevalue("lab"))
+
+
+@pytest.fixture
+def bastion(lab: Lab) -> Cluster:
+    """The real one, from outside."""
+    return by_bastion(lab)

@@ -1,0 +1,86 @@
+"""Known secrets go through every flow; then nothing that stays or can be seen holds them."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from pathlib import Path
+
+from deiswizard.run.folders import config_folder, state_folder
+from tests.flows.clusters import Cluster
+from tests.flows.commands import deiswizard
+from tests.flows.test_preseed import answers
+
+SECRETS = {
+    "/deis/controller/secretKey": "hunter2-of-the-controller/with+chars",
+    "/deis/controller/builderKey": "hunter2-of-the-builder",
+    "/deis/database/password": "hunter2 of the 'database'",
+    "/deis/store/gateway/secretKey": "hunter2/of/the/gateway",
+    "/deis/platform/sshPrivateKey": "aHVudGVyMiBvZiB0aGUgcGxhdGZvcm0K",
+    "/deis/config/app/DATABASE_URL": "hunter2-of-an-app",
+}
+
+
+class ArgumentWatch:
+    """Reads the arguments and environments of all processes, over and over."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.01):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(path.read_bytes())
+                except OSError:
+                    continue
+
+    def __enter__(self) -> ArgumentWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def forms(secret: str) -> list[bytes]:
+    return [secret.encode(), base64.b64encode(secret.encode())]
+
+
+def test_no_secret_is_left_or_shown_anywhere(cluster: Cluster, tmp_path: Path) -> None:
+    for key, value in SECRETS.items():
+        cluster.put(key, value)
+    plan = tmp_path / "plan.json"
+    chosen = answers(tmp_path, "preseed:\n  hosts: [deis-2]\n  extra_images: []\n")
+    said = []
+    with ArgumentWatch() as watch:
+        for words in (
+            ["check"],
+            ["check", "--json"],
+            ["plan", "preseed", "registration", "--json"],
+            ["plan", "registration", "-o", str(plan)],
+            ["apply", "preseed", "registration", "-a", chosen, "--yes"],
+            ["undo", "last", "--yes"],
+        ):
+            said.append(deiswizard(*words, *cluster.flags()))
+        for words in (["show", "last"], ["replay", "last", "--speed", "0", "--json"]):
+            said.append(deiswizard(*words))
+    assert [one.code for one in said] == [2, 2, 0, 0, 0, 0, 0, 0], [one.err for one in said]
+    files = [
+        path
+        for folder in (state_folder(), config_folder())
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
+    assert any(path.name == "journal.jsonl" for path in files) and len(watch.seen) > 10
+    texts = {
+        **{str(path): path.read_bytes() for path in (*files, plan)},
+        **{f"output {number}": (one.out + one.err).encode() for number, one in enumerate(said)},
+        **{f"process {number}": text for number, text in enumerate(watch.seen)},
+    }
+    for where, text in texts.items():
+        for key, secret in SECRETS.items():
+            assert not any(form in text for form in forms(secret)), f"{key} stands in {where}"

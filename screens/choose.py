@@ -60,8 +60,10 @@ class ChoosePane(Container):
         self.call_after_refresh(self.validate)
 
     def focus_first(self) -> None:
-        """The cursor into the first field."""
-        next(iter(self.query(FieldView))).focus_first()
+        """The cursor into the first field, unless a quick hand has moved it into another already."""
+        focused = self.screen.focused
+        if focused is None or self not in focused.ancestors:
+            next(iter(self.query(FieldView))).focus_first()
 
     @on(FieldView.Changed)
     def validate(self) -> None:

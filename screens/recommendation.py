@@ -89,11 +89,11 @@ class RecommendationScreen(WizardScreen):
         if phase == "choose":
             self.call_after_refresh(self.query_one(ChoosePane).focus_first)
         elif phase == "preview":
-            self.query_one("#preview-scroll").focus()
+            self.set_focus(self.query_one("#preview-scroll"))
         elif phase == "run":
-            self.query_one("#tail").focus()
+            self.set_focus(self.query_one("#tail"))
         else:
-            self.query_one(VerifyPane).focus()
+            self.set_focus(self.query_one(VerifyPane))
         self._show_flow()
         self.refresh_bars()
 

@@ -13,7 +13,7 @@ from deiswizard.cluster import fleet
 from deiswizard.cluster.access import DockerAccess, EtcdAccess, HostAccess
 from deiswizard.cluster.auth import Asker, Credentials
 from deiswizard.cluster.docker import DockerAdapter
-from deiswizard.cluster.etcd import PORTS, EtcdAdapter
+from deiswizard.cluster.etcd import HEALTH_TIMEOUT, PORTS, EtcdAdapter
 from deiswizard.cluster.fleet import Machine
 from deiswizard.cluster.host import HostLink, UnknownHostKeyError
 from deiswizard.cluster.known_hosts import KnownHosts
@@ -315,7 +315,9 @@ class ClusterConnection:
         problem: WizardError | None = None
         for port in PORTS:
             adapter = EtcdAdapter(
-                partial(link.open_tcp, "127.0.0.1", port), link.open_tcp, link.name
+                partial(link.open_tcp, "127.0.0.1", port),
+                partial(link.open_tcp, timeout=HEALTH_TIMEOUT),
+                link.name,
             )
             try:
                 adapter.version()

@@ -16,7 +16,7 @@ from deiswizard.cluster.channels import WINDOW, run_on
 from deiswizard.cluster.dial import transient
 from deiswizard.cluster.handshake import UnknownHostKeyError, check_key, shake_hands, shown_key
 from deiswizard.cluster.known_hosts import KnownHosts
-from deiswizard.cluster.transport import CHANNEL_TIMEOUT, POLL, Transport
+from deiswizard.cluster.transport import CHANNEL_TIMEOUT, FORWARD_TIMEOUT, POLL, Transport
 from deiswizard.cluster.upload import STORED, checksum_command, store_command, store_seconds
 from deiswizard.errors import CancelledError, LinkError, StepError
 from deiswizard.inventory import Target
@@ -157,12 +157,18 @@ class HostLink:
             ) from error
 
     def open_tcp(
-        self, host: str, port: int, cancel: threading.Event | None = None
+        self,
+        host: str,
+        port: int,
+        cancel: threading.Event | None = None,
+        timeout: float = FORWARD_TIMEOUT,
     ) -> paramiko.Channel:
         """A channel to ``host:port`` as seen from this host. Raises LinkError, CancelledError."""
         transport = self._forwarding(cancel)
         with self._translated(f"{host}:{port} cannot be reached from there"):
-            return transport.open_kind("direct-tcpip", host, port, "127.0.0.1", 0, cancel=cancel)
+            return transport.open_kind(
+                "direct-tcpip", host, port, "127.0.0.1", 0, cancel=cancel, timeout=timeout
+            )
 
     def open_unix(self, path: str, cancel: threading.Event | None = None) -> paramiko.Channel:
         """A channel to a unix socket on this host. Raises LinkError, CancelledError."""

@@ -27,6 +27,9 @@ from deiswizard.errors import CancelledError
 HANDSHAKE_TIMEOUT = 20.0
 AUTH_TIMEOUT = 30.0
 CHANNEL_TIMEOUT = 20.0
+FORWARD_TIMEOUT = 10.0
+"""Seconds for the far side to reach another host, as long as a host is dialled from here."""
+
 POLL = 0.1
 """How often a wait looks at the operator's wish to stop."""
 

@@ -50,6 +50,7 @@ class FieldView(Vertical):
             case _:
                 text = " ".join(self._value) if self.field.kind == "list" else str(self._value)
                 yield Input(
+                    classes="asks",
                     value=text,
                     placeholder=self.field.placeholder,
                     password=self.field.kind == "secret",
@@ -94,28 +95,28 @@ class FieldView(Vertical):
         line.update(Content.assemble(*parts).rstrip())
 
     def focus_first(self) -> None:
-        """Put the cursor into this field."""
-        for kind in (TickList, RadioList, Input):
-            for widget in self.query(kind):
-                widget.focus()
+        """Put the cursor into this field, now."""
+        self.screen.set_focus(self.query_one(".asks"))
 
     @on(OptionList.OptionHighlighted)
     def _looked_at(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option_list.has_focus or self.field.kind == "one":
-            self._explain(next(o for o in self._options if o.value == event.option_id))
+        if event.option_list.has_focus:
+            self._explain(event.option_id)
 
     @on(MarkedList.Changed)
     @on(Input.Changed)
     def _edited(self) -> None:
         self.post_message(self.Changed())
 
-    def _explain(self, option: Option) -> None:
-        words = "\n\n".join(
-            part for part in (option.explain, option.warning, self.field.explain) if part
-        )
-        self.post_message(self.Explained(option.label, words))
+    def _explain(self, value: str | None) -> None:
+        """What a value means; of no value in particular: what the field is about."""
+        option = next((o for o in self._options if o.value == value), None)
+        told = (option.explain, option.warning) if option else ()
+        words = "\n\n".join(part for part in (*told, self.field.explain) if part)
+        self.post_message(self.Explained(option.label if option else self.field.label, words))
 
     def on_descendant_focus(self) -> None:
-        """What this field is about."""
-        if self.field.kind not in ("one", "many"):
-            self.post_message(self.Explained(self.field.label, self.field.explain))
+        """Say what the cursor is on."""
+        asks = self.query_one(".asks")
+        chosen = asks.highlighted_option if isinstance(asks, OptionList) else None
+        self._explain(chosen.id if chosen else None)

@@ -32,7 +32,14 @@ class MarkedList(OptionList):
         usable = {value for value, option in self.known.items() if option.enabled}
         self.chosen = set(chosen) & usable
         self._symbols = symbols
-        super().__init__(*(ListOption(self._row(v), id=v) for v in self.known), markup=False)
+        super().__init__(
+            *(ListOption(self._row(v), id=v) for v in self.known), markup=False, classes="asks"
+        )
+
+    def on_mount(self) -> None:
+        """The cursor begins on the first that is chosen."""
+        values = list(self.known)
+        self.highlighted = next((n for n, v in enumerate(values) if v in self.chosen), 0)
 
     def _row(self, value: str) -> Content:
         option = self.known[value]
@@ -82,11 +89,6 @@ class RadioList(MarkedList):
     """Moving chooses."""
 
     CHOSEN, NOT_CHOSEN = "(*)", "( )"
-
-    def on_mount(self) -> None:
-        """The cursor begins on what is chosen."""
-        values = list(self.known)
-        self.highlighted = next((n for n, v in enumerate(values) if v in self.chosen), 0)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Where the cursor is, the choice is."""

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.recommendations.base import FormField, Option, Problem
+from deiswizard.recommendations.base import FormField, Problem
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import Symbols
 from deiswizard.screens.widgets.lists import MarkedList, RadioList, TickList

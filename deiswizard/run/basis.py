@@ -13,8 +13,9 @@ def differences(basis: Basis, access: ClusterAccess) -> tuple[str, ...]:
         WizardError: it could not be read, which is no permission to go on.
     """
     found: list[str] = []
-    etcd = access.etcd()
+    etcd = access.etcd() if basis.keys else None
     for key in basis.keys:
+        assert etcd is not None
         now = etcd.get(key.key)
         if now is None and key.index:
             found.append(f"{key.key} was removed")

@@ -10,6 +10,7 @@ from deiswizard.commands.apply import run_plan
 from deiswizard.commands.check import as_lines
 from deiswizard.commands.opening import TerminalAsker, say_progress
 from deiswizard.commands.plan import text_of
+from deiswizard.commands.saying import result
 from deiswizard.inventory import Target
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Choices, FormField, Recommendation
@@ -26,7 +27,7 @@ def guide(target: Target, open_first: str = "") -> int:
             return 0
         while True:
             snapshot = session.look()
-            print("\n".join(as_lines(snapshot, [r.assess(snapshot) for r in catalogue.ALL], True)))
+            result("\n".join(as_lines(snapshot, [r.assess(snapshot) for r in catalogue.ALL], True)))
             names = ", ".join(f"{r.number} {r.id}" for r in catalogue.ALL)
             answer = _ask(f"Open which ({names}), l to look again, q to quit")
             if answer in ("q", "quit", ""):
@@ -34,7 +35,7 @@ def guide(target: Target, open_first: str = "") -> int:
             if answer not in ("l", "look"):
                 chosen = [r for r in catalogue.ALL if answer in (r.id, str(r.number))]
                 if not chosen:
-                    print(f"'{answer}' is none of: {names}")
+                    result(f"'{answer}' is none of: {names}")
                     continue
                 _walk(session, snapshot, chosen[0])
     except EOFError:
@@ -50,15 +51,15 @@ def _ask(question: str, default: str = "") -> str:
 
 def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) -> None:
     """Choose, preview, run, verify."""
-    print(f"\n{recommendation.title}. {recommendation.why}")
+    result(f"\n{recommendation.title}. {recommendation.why}")
     choices = _choose(session.name, snapshot, recommendation)
     plan = recommendation.plan(snapshot, choices)
-    print(text_of(plan))
+    result(text_of(plan))
     if _ask("Run this? (yes or no)", "no") not in ("y", "yes"):
-        print("nothing was changed")
+        result("nothing was changed")
         return
     state, _ = run_plan(session, plan, snapshot)
-    print(headline(state))
+    result(headline(state))
 
 
 def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) -> Choices:
@@ -73,7 +74,7 @@ def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) ->
         found = problems if choices is None else recommendation.check_choices(snapshot, choices)
         for problem in found:
             allowed = f" Allowed: {problem.allowed}." if problem.allowed else ""
-            print(f"  {problem.field}: {problem.what}.{allowed}")
+            result(f"  {problem.field}: {problem.what}.{allowed}")
         if choices is not None and not any(problem.blocks for problem in found):
             remember(cluster, recommendation, choices)
             return choices
@@ -83,9 +84,9 @@ def _field(snapshot: Snapshot, form_field: FormField, now: Any) -> Any:
     options = form_field.options(snapshot) if form_field.options else ()
     for option in options:
         star = " (recommended)" if option.recommended else ""
-        print(f"  {option.value}: {option.label} {option.note} {option.warning}{star}".rstrip())
+        result(f"  {option.value}: {option.label} {option.note} {option.warning}{star}".rstrip())
     if form_field.explain:
-        print(f"  {form_field.explain}")
+        result(f"  {form_field.explain}")
     if form_field.kind in ("many", "list"):
         words = _ask(form_field.label, " ".join(now)).replace(",", " ").split()
         return [] if words == ["-"] else words

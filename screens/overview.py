@@ -160,6 +160,10 @@ class OverviewScreen(WizardScreen):
                     "$error",
                 )
             )
+        for trouble in wizard.snapshot.troubles if wizard.snapshot else ():
+            if not trouble.evidence.host:
+                words = f"{trouble.what}" + (f"; {trouble.do}" if trouble.do else "")
+                lines.append((f" ! {cut(words, self.app.size.width - 4)}\n", "$warning"))
         banner = self.query_one("#banner", Static)
         banner.display = bool(lines)
         banner.update(Content.assemble(*lines).rstrip())

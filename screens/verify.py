@@ -20,7 +20,7 @@ class VerifyPane(VerticalScroll):
     def __init__(self, symbols: Symbols) -> None:
         super().__init__(id="verify")
         self._symbols = symbols
-        self._shown: RunState | None = None
+        self._told: tuple[RunState, str] | None = None
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -28,9 +28,16 @@ class VerifyPane(VerticalScroll):
 
     def tell(self, state: RunState, folder: str) -> None:
         """Show how a run ended."""
-        if state is self._shown:
-            return
-        self._shown = state
+        if (state, folder) != self._told:
+            self._told = (state, folder)
+            self._paint(state, folder)
+
+    def on_resize(self) -> None:
+        """Lines are broken for the width."""
+        if self._told is not None:
+            self._paint(*self._told)
+
+    def _paint(self, state: RunState, folder: str) -> None:
         s = self._symbols
         ok = state.status is RunStatus.DONE
         mark, style = (s.ok, "bold $success") if ok else (s.failed, "bold $error")

@@ -17,10 +17,9 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side by file; but there is only one lab, so all that use it go to one worker."""
     for item in items:
-        group = "lab" if "started_lab" in getattr(item, "fixturenames", ()) else str(item.path)
-        if "[lab" in item.name or group == "lab":
-            group = "lab"
-        item.add_marker(pytest.mark.xdist_group(group))
+        needs_lab = "[lab" in item.name or "lab" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("lab" if needs_lab else str(item.path)))

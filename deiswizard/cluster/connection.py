@@ -134,6 +134,7 @@ class ClusterConnection:
             except WizardError as error:
                 on_progress(ConnectProgress(target.host, "failed", str(error)))
                 raise
+            on_progress(ConnectProgress(target.host, "connected"))
             self._jumps.append(link)
         self._entry = self._jumps.pop()
 

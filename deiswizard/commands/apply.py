@@ -13,6 +13,7 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.failing import FAILED
 from deiswizard.commands.opening import opened
 from deiswizard.commands.plan import answers_of, plans_for, text_of
+from deiswizard.commands.saying import result, talk
 from deiswizard.errors import AnswersError
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step
@@ -56,39 +57,34 @@ class Narrator:
         """One line for what is worth one."""
         match event:
             case StageStarted():
-                self._say(f"== {self._stages.get(event.stage, event.stage)}")
+                talk(f"== {self._stages.get(event.stage, event.stage)}")
             case StepFinished():
                 step = self._steps[event.step]
                 where = f"{step.host}: " if step.host else ""
                 said = f": {event.said}" if event.said else ""
-                self._say(f"{event.status:8} {where}{step.title}{said}")
+                talk(f"{event.status:8} {where}{step.title}{said}")
             case ImageChecked() if self._steps[event.step].kind == "command":
                 host = self._steps[event.step].host
-                self._say(f"{'there' if event.present else 'missing':8} {host}: {event.image}")
+                talk(f"{'there' if event.present else 'missing':8} {host}: {event.image}")
             case OutputReceived(stream="err"):
                 for line in event.lines:
-                    self._say(f"         {event.host}: {line}")
+                    talk(f"         {event.host}: {line}")
             case PlanRefused():
                 for difference in event.differences:
-                    self._say(f"changed meanwhile: {difference}")
+                    talk(f"changed meanwhile: {difference}")
             case Verified():
                 for check in event.checks:
                     word = {True: "ok", False: "NOT ok", None: "unknown"}[check.ok]
-                    self._say(f"verify   {word}: {check.title} ({check.evidence})")
+                    talk(f"verify   {word}: {check.title} ({check.evidence})")
             case _:
                 pass
-
-    @staticmethod
-    def _say(text: str) -> None:
-        printable = "".join(c if c.isprintable() else "?" for c in text)
-        print(printable, file=sys.stderr, flush=True)
 
 
 def run_plan(session: Session, plan: Plan, before: Snapshot) -> tuple[RunState, Hub]:
     """Run to the end, telling it; ctrl-c asks to stop after what is going on, twice: now."""
     run = session.start(plan, before=before)
     narrator = Narrator(plan)
-    print(f"run {run.id}: {run.folder}", file=sys.stderr)
+    talk(f"run {run.id}: {run.folder}")
     run.hub.subscribe(narrator.tell)
     asked = False
     while True:
@@ -98,19 +94,19 @@ def run_plan(session: Session, plan: Plan, before: Snapshot) -> tuple[RunState, 
             return run.hub.state, run.hub
         except KeyboardInterrupt:
             run.stop(now=asked)
-            print("stopping after what is going on now; ctrl-c again: at once", file=sys.stderr)
+            talk("stopping after what is going on now; ctrl-c again: at once")
             asked = True
 
 
 def agreed(plan: Plan, yes: bool) -> bool:
     """Shown, and confirmed by a person or by --yes."""
-    print(f"== {plan.title} on {plan.cluster} ==\n{text_of(plan)}", file=sys.stderr)
+    talk(f"== {plan.title} on {plan.cluster} ==\n{text_of(plan)}")
     if yes:
         return True
     if not sys.stdin.isatty():
-        print("nobody is here to confirm: give --yes to run this", file=sys.stderr)
+        talk("nobody is here to confirm: give --yes to run this")
         return False
-    print("Run this? [y/N] ", end="", file=sys.stderr, flush=True)
+    talk("Run this? [y/N] ", end="")
     return input().strip().lower() in ("y", "yes")
 
 
@@ -129,9 +125,9 @@ def run_all(args: argparse.Namespace, session: Session, plans: list[Plan], befor
             status = FAILED
             break
     if args.json:
-        print(json.dumps([as_json(state) for state in ended], indent=2))
+        result(json.dumps([as_json(state) for state in ended], indent=2))
     else:
-        print("\n".join(summary.headline(state) for state in ended))
+        result("\n".join(summary.headline(state) for state in ended))
     return status
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.opening import opened
+from deiswizard.commands.saying import result
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
 from deiswizard.recommendations.preseed_images import release_of
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     assessments = [recommendation.assess(snapshot) for recommendation in catalogue.ALL]
     status = exit_status([assessment.status for assessment in assessments])
     if args.json:
-        print(
+        result(
             json.dumps(
                 {
                     "cluster": snapshot.cluster,
@@ -100,5 +101,5 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         ascii_only = args.ascii or not can_print("✓○✗–…")
-        print("\n".join(as_lines(snapshot, assessments, ascii_only)))
+        result("\n".join(as_lines(snapshot, assessments, ascii_only)))
     return status

@@ -8,6 +8,7 @@ import signal
 import threading
 
 from deiswizard.commands.guided import guided
+from deiswizard.commands.saying import result
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.errors import AnswersError
 
@@ -34,7 +35,7 @@ def serve(scenario: str, speed: float) -> int:
         docker = "\n".join(
             f"  docker -H {url} images    # {name}" for name, url in pretend.docker_urls.items()
         )
-        print(
+        result(
             f"pretend cluster '{scenario}'\n"
             f"  address      {target.text}\n"
             f"  key file     {pretend.key_file}\n"
@@ -46,7 +47,6 @@ def serve(scenario: str, speed: float) -> int:
             f"{docker}\n"
             f"  deiswizard {target.text} {flags}\n\n"
             "ctrl-c ends it",
-            flush=True,
         )
         with contextlib.suppress(KeyboardInterrupt):
             ended.wait()

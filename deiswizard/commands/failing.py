@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from deiswizard import __version__
+from deiswizard.commands.saying import talk
 from deiswizard.errors import AnswersError, WizardError
 
 FAILED, WRONG_ANSWERS, INTERRUPTED = 1, 2, 130
@@ -42,21 +43,20 @@ def guarded(call: Callable[[], int]) -> int:
     try:
         return call()
     except AnswersError as error:
-        print(explain(error), file=sys.stderr)
+        talk(explain(error))
         return WRONG_ANSWERS
     except WizardError as error:
-        print(explain(error), file=sys.stderr)
+        talk(explain(error))
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        talk("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return FAILED
     except Exception as error:  # a bug: said in one line, without locals, which may hold secrets
-        print(
+        talk(
             f"error: internal error ({type(error).__name__}): this is a bug\n"
-            f"  do: send {report(error)}",
-            file=sys.stderr,
+            f"  do: send {report(error)}"
         )
         return FAILED

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from deiswizard.cluster.auth import Asker
 from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.commands.saying import talk
 from deiswizard.errors import PreconditionError
 from deiswizard.inventory import Target, resolve
 from deiswizard.session import Session
@@ -72,5 +73,5 @@ def guided(
     )
     app.run()
     if app.return_value:
-        print(app.return_value, file=sys.stderr)
+        talk(app.return_value)
     return app.return_code or 0

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from deiswizard.cluster.connection import ConnectProgress
 from deiswizard.cluster.known_hosts import UnknownKey
+from deiswizard.commands.saying import talk
 from deiswizard.inventory import Target, resolve
 from deiswizard.session import Session
 
@@ -22,16 +23,15 @@ class TerminalAsker:
 
     def accept_host_keys(self, keys: Sequence[UnknownKey]) -> bool:
         """One table, one question."""
-        print("These hosts are not known yet:", file=sys.stderr)
+        talk("These hosts are not known yet:")
         for key in keys:
-            print(f"  {key.host:24} {key.key_type:20} {key.fingerprint}", file=sys.stderr)
+            talk(f"  {key.host:24} {key.key_type:20} {key.fingerprint}")
         if not sys.stdin.isatty():
-            print(
-                "  nobody is here to accept them: connect once with the wizard, or use ssh-keyscan",
-                file=sys.stderr,
+            talk(
+                "  nobody is here to accept them: connect once with the wizard, or use ssh-keyscan"
             )
             return False
-        print("Compare them with the hosts' consoles. Accept all? [y/N] ", end="", file=sys.stderr)
+        talk("Compare them with the hosts' consoles. Accept all? [y/N] ", end="")
         return input().strip().lower() in ("y", "yes")
 
     def passphrase(self, identity: Path) -> SecretStr | None:
@@ -44,7 +44,7 @@ class TerminalAsker:
 def say_progress(progress: ConnectProgress) -> None:
     """Only what went wrong is worth a line."""
     if progress.state == "failed":
-        print(f"{progress.host}: {progress.said}", file=sys.stderr)
+        talk(f"{progress.host}: {progress.said}")
 
 
 @contextlib.contextmanager

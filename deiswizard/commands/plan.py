@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from deiswizard.answers import AnswersFile, load
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.opening import opened
+from deiswizard.commands.saying import result, talk
 from deiswizard.errors import AnswersError
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import View, as_text
@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
         plans = plans_for(args.recommendations, answers, session.look())
     if args.output:
         args.output.write_text(plans[0].model_dump_json(indent=2) + "\n", encoding="utf-8")
-        print(f"saved: {args.output}", file=sys.stderr)
+        talk(f"saved: {args.output}")
     if args.json:
-        print(json.dumps([plan.model_dump(mode="json") for plan in plans], indent=2))
+        result(json.dumps([plan.model_dump(mode="json") for plan in plans], indent=2))
     elif not args.output:
-        print("\n\n".join(f"== {plan.title} ==\n{text_of(plan)}" for plan in plans))
+        result("\n\n".join(f"== {plan.title} ==\n{text_of(plan)}" for plan in plans))
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from deiswizard.commands.apply import Narrator
 from deiswizard.commands.guided import wants_plain
+from deiswizard.commands.saying import result, talk
 from deiswizard.run.folders import find_run
 from deiswizard.run.journal import read_journal
 from deiswizard.run.replay import Replay
@@ -18,19 +18,19 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run)
     if args.json:
         for event in read_journal(folder):
-            print(event.model_dump_json())
+            result(event.model_dump_json())
         return 0
     replay = Replay(folder, speed=args.speed)
     if wants_plain(args):
         replay.hub.subscribe(Narrator(replay.plan).tell)
         replay.start()
         replay.ended.wait()
-        print(headline(replay.hub.state))
+        result(headline(replay.hub.state))
         return 0
     from deiswizard.screens.app import WizardApp
 
     app = WizardApp(start=None, replay=replay, ascii_only=args.ascii)
     app.run()
     if app.return_value:
-        print(app.return_value, file=sys.stderr)
+        talk(app.return_value)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from deiswizard.commands.saying import result
 from deiswizard.errors import WizardError
 from deiswizard.run.folders import list_runs
 from deiswizard.run.replay import final_state
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         except WizardError:
             continue
     if args.json:
-        print(json.dumps([{"run": s.run, "status": s.status} for s in states], indent=2))
+        result(json.dumps([{"run": s.run, "status": s.status} for s in states], indent=2))
     else:
-        print("\n".join(headline(state) for state in states) or "nothing was run yet")
+        result("\n".join(headline(state) for state in states) or "nothing was run yet")
     return 0

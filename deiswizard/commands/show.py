@@ -6,6 +6,7 @@ import argparse
 import json
 
 from deiswizard.commands.apply import as_json
+from deiswizard.commands.saying import result
 from deiswizard.run.folders import find_run
 from deiswizard.run.replay import final_state
 from deiswizard.run.summary import lines
@@ -16,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run)
     state = final_state(folder)
     if args.json:
-        print(json.dumps(as_json(state), indent=2))
+        result(json.dumps(as_json(state), indent=2))
     else:
-        print("\n".join([*lines(state), f"  journal: {folder}"]))
+        result("\n".join([*lines(state), f"  journal: {folder}"]))
     return 0

@@ -64,7 +64,7 @@ def plan(snapshot: Snapshot, choices: PreseedChoices) -> Plan:
             danger=Danger.WRITE if busy else Danger.READ,
             duration=f"about {in_gb(size)} to fetch in all, {choices.hosts_at_a_time} hosts at a time",
             undo="not needed: an image that is there does no harm (docker rmi NAME removes one)",
-            notes=("an image that is there already is not fetched again",),
+            notes=_notes(snapshot, choices),
         ),
         basis=Basis(
             taken_at=snapshot.taken_at,
@@ -76,6 +76,19 @@ def plan(snapshot: Snapshot, choices: PreseedChoices) -> Plan:
             machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
         ),
     )
+
+
+def _notes(snapshot: Snapshot, choices: PreseedChoices) -> tuple[str, ...]:
+    """What the operator should know besides: no host is left out in silence."""
+    notes = ["an image that is there already is not fetched again"]
+    left_out = [host for host in snapshot.hosts if host.name not in choices.hosts]
+    unread = [host.name for host in left_out if host.images is None]
+    chosen = [host.name for host in left_out if host.images is not None]
+    if unread:
+        notes.append(f"not on {', '.join(unread)}: the images there could not be read")
+    if chosen:
+        notes.append(f"not on {', '.join(chosen)}: not chosen")
+    return tuple(notes)
 
 
 def _guards(

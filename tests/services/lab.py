@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo.cluster import PretendCluster
@@ -36,6 +38,7 @@ PROGRAMS = (
     "unshare", "setpriv", "ssh-keygen", "sudo", "curl", "pgrep",
 )  # fmt: skip
 FOLDER = Path(tempfile.gettempdir()) / "deiswizard-lab"
+LOCK = FOLDER.with_suffix(".lock")
 
 
 @functools.cache
@@ -63,12 +66,12 @@ class Lab:
         self.registry = Registry(REGISTRY)
         self._registry_process: subprocess.Popen[bytes] | None = None
         self._first: dict[str, str] = {}
+        self._lock = LOCK.open("w")
 
     def start(self) -> None:
         """Clear what an aborted run has left, then bring everything up."""
         self._clear_leftovers()
         self.folder.mkdir(mode=0o700)
-        (self.folder / "owner").write_text(str(os.getpid()))
         network.make_bridge()
         network.plug_in("registry", REGISTRY)
         self._start_registry()
@@ -90,9 +93,10 @@ class Lab:
         filler.join()
 
     def _clear_leftovers(self) -> None:
-        owner = self.folder / "owner"
-        if owner.exists() and Path(f"/proc/{owner.read_text()}").exists():
-            raise RuntimeError(f"another lab is running, process {owner.read_text()}")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with its process
+        except BlockingIOError:
+            raise RuntimeError("another lab is running on this machine; end it first") from None
         network.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -160,34 +164,40 @@ class Lab:
         """By its name."""
         return next(host for host in self.hosts if host.name == name)
 
-    def _etcd(self, method: str, key: str, query: str = "", value: str | None = None) -> str:
+    def _etcd(
+        self, method: str, key: str, query: str = "", value: str | None = None
+    ) -> dict[str, Any]:
+        """Ask whichever member answers; tried again while they elect a leader."""
         data = None if value is None else urllib.parse.urlencode({"value": value}).encode()
-        for host in self.hosts:
-            url = f"http://{host.address}:2379/v2/keys{urllib.parse.quote(key)}{query}"
-            request = urllib.request.Request(url, data, method=method)
-            try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    return str(answer.read().decode())
-            except urllib.error.HTTPError as error:
-                return error.read().decode()
-            except OSError:
-                continue
-        raise RuntimeError("etcd answers on no host")
+        told: list[dict[str, Any]] = []
+
+        def ask() -> bool:
+            for host in self.hosts:
+                url = f"http://{host.address}:2379/v2/keys{urllib.parse.quote(key)}{query}"
+                request = urllib.request.Request(url, data, method=method)
+                try:
+                    with urllib.request.urlopen(request, timeout=10) as answer:
+                        told.append(json.load(answer))
+                        return True
+                except urllib.error.HTTPError as error:
+                    if error.code == 404:
+                        told.append({})
+                        return True
+                except (OSError, ValueError):
+                    continue
+            return False
+
+        await_that(ask, f"etcd: {method} {key}")
+        return told[0]
 
     def value(self, key: str) -> str | None:
         """A key as etcd has it now, asked of a quorum."""
-        node = json.loads(self._etcd("GET", key, "?quorum=true")).get("node", {})
-        found: str | None = node.get("value")
+        found: str | None = self._etcd("GET", key, "?quorum=true").get("node", {}).get("value")
         return found
 
     def put(self, key: str, value: str) -> None:
         """Write a key."""
-        said = json.loads(self._etcd("PUT", key, value=value))
-        assert "node" in said, said
-
-    def remove(self, key: str) -> None:
-        """Remove a key that may be absent."""
-        self._etcd("DELETE", key)
+        self._etcd("PUT", key, value=value)
 
     def reset(self) -> None:
         """As it was when it started: keys, no images, every service up, no limits."""
@@ -213,6 +223,7 @@ class Lab:
             self._registry_process.wait()
         network.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
 
 
 def _leaves(store: EtcdStore) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from deiswizard.cluster.snapshot import Disk, EtcdFacts, Evidence, Snapshot, Trouble, Unit
 from deiswizard.errors import AnswersError, PreconditionError
+from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.preview import as_text, changes, commands, impact
 from deiswizard.plan.step import (
     CommandStep,
@@ -136,6 +138,21 @@ def test_a_short_disk_warns_and_the_guard_repeats_it() -> None:
     plan = preseed_plan.plan(now, choose(hosts=("deis-2",)))
     guards = [s for s in plan.stages[0].steps if isinstance(s, GuardStep)]
     assert shown(guards[0]) == "df -P -k /var/lib/docker"
+
+
+def test_no_host_is_left_out_in_silence() -> None:
+    now = snapshot(host(1), host(2, images=None), host(3))
+    notes = " / ".join(preseed_plan.plan(now, choose(hosts=("deis-1",))).impact.notes)
+    assert "not on deis-2: the images there could not be read" in notes
+    assert "not on deis-3: not chosen" in notes
+
+
+def test_the_guard_of_a_registry_takes_any_answer_of_either_protocol() -> None:
+    plan = preseed_plan.plan(snapshot(), choose())
+    guard = next(s for s in plan.steps if s.id.startswith("registry:"))
+    assert isinstance(guard, GuardStep) and isinstance(guard.condition, CommandSays)
+    for out, good in (("401", True), ("000\n200", True), ("000\n000", False), ("", False)):
+        assert bool(re.search(guard.condition.pattern, out)) is good
 
 
 def test_choices_that_cannot_work_are_refused_in_words() -> None:

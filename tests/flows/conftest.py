@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,10 +15,24 @@ from tests.services.lab import Lab, running, why_no_lab
 
 
 @pytest.fixture(scope="session")
-def started_lab() -> Iterator[Lab]:
+def aborted_lab() -> set[int]:
+    """A lab that was killed in the middle of its life; the processes it had."""
     if reason := why_no_lab():
         assert not os.environ.get("CI") or os.geteuid() != 0, f"CI must run the lab: {reason}"
         pytest.skip(reason)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.services.lab"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and "three hosts" in process.stdout.readline()
+    told = subprocess.run(["pgrep", "-f", "deiswizard-lab|/run/docker"], capture_output=True)
+    process.kill()
+    process.wait()
+    return {int(line) for line in told.stdout.split()}
+
+
+@pytest.fixture(scope="session")
+def started_lab(aborted_lab: set[int]) -> Iterator[Lab]:
+    """Started over the ruins of one that was killed, as after an aborted test run."""
     with running() as lab:
         yield lab
 

@@ -49,7 +49,8 @@ class Terminal:
         self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), command)
 
     def press(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
+        if keys:
+            self._tmux("send-keys", *keys)
 
     def resize(self, width: int, height: int) -> None:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from deiswizard.run.folders import config_folder, state_folder
 from tests.flows.clusters import Cluster
-from tests.flows.commands import deiswizard
+from tests.flows.commands import deiswizard, words_of
+from tests.flows.terminal import terminal
 from tests.flows.test_preseed import answers
 
 SECRETS = {
@@ -50,6 +51,28 @@ def forms(secret: str) -> list[bytes]:
     return [secret.encode(), base64.b64encode(secret.encode())]
 
 
+def walked_through(cluster: Cluster) -> list[str]:
+    """What every screen shows on the way through the registration mode, and its log."""
+    shown = []
+    with terminal(words_of(*cluster.flags()), width=120, height=40) as screen:
+        for keys, words in (
+            ([], ["0 of 2 ok|1 of 2 ok"]),
+            (["7"], ["Who may register"]),
+            (["Enter"], [r"\[ Changes"]),
+            (["Tab"], [r"\[ Commands"]),
+            (["Tab"], [r"\[ Impact"]),
+            (["Enter"], ["confirms it"]),
+            (["l"], ["log: all hosts", "="]),
+            (["Escape"], ["confirms it"]),
+            (["Enter"], ["of 2 ok"]),
+        ):
+            screen.press(*keys)
+            shown.append(screen.until(*words))
+        screen.press("q")
+        screen.until("ended with 0")
+    return shown
+
+
 def test_no_secret_is_left_or_shown_anywhere(cluster: Cluster, tmp_path: Path) -> None:
     for key, value in SECRETS.items():
         cluster.put(key, value)
@@ -66,6 +89,7 @@ def test_no_secret_is_left_or_shown_anywhere(cluster: Cluster, tmp_path: Path) -
             ["undo", "last", "--yes"],
         ):
             said.append(deiswizard(*words, *cluster.flags()))
+        shown = walked_through(cluster)
         for words in (["show", "last"], ["replay", "last", "--speed", "0", "--json"]):
             said.append(deiswizard(*words))
     assert [one.code for one in said] == [2, 2, 0, 0, 0, 0, 0, 0], [one.err for one in said]
@@ -79,6 +103,7 @@ def test_no_secret_is_left_or_shown_anywhere(cluster: Cluster, tmp_path: Path) -
     texts = {
         **{str(path): path.read_bytes() for path in (*files, plan)},
         **{f"output {number}": (one.out + one.err).encode() for number, one in enumerate(said)},
+        **{f"screen {number}": text.encode() for number, text in enumerate(shown)},
         **{f"process {number}": text for number, text in enumerate(watch.seen)},
     }
     for where, text in texts.items():

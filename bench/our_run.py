@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from deiswizard.cluster.auth import Credentials
-from deiswizard.cluster.connection import POOL
 from deiswizard.cluster.host import HostLink
-from deiswizard.cluster.known_hosts import KnownHosts
-from deiswizard.commands.opening import TerminalAsker
+from deiswizard.cluster.known_hosts import KnownHosts, UnknownKey
 from deiswizard.inventory import Target
+
+POOL = 32
+"""As ``cluster/connection.py``, which would import etcd and Docker as well."""
+
+
+class Nobody:
+    """Implements ``asking.Asker``: every key is known and none has a passphrase."""
+
+    def accept_host_keys(self, keys: Sequence[UnknownKey]) -> bool:
+        """Never."""
+        return False
+
+    def passphrase(self, identity: Path) -> SecretStr | None:
+        """None."""
+        return None
 
 
 def links_to(
@@ -19,7 +35,7 @@ def links_to(
 ) -> list[HostLink]:
     """A link to each address, not open yet; keys and login shared as in a cluster."""
     keys = KnownHosts((Path(known_hosts),))
-    credentials = Credentials(TerminalAsker())
+    credentials = Credentials(Nobody())
     return [
         HostLink(
             Target(

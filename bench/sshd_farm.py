@@ -73,6 +73,8 @@ def farm(hosts: int = 100) -> Iterator[Farm]:
                     f"{listen}HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
                     f"PidFile {folder}/pid{first}\nMaxStartups 300\nStrictModes no\nUsePAM no\n"
                     "PermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+                    # else bash reads this machine's .bashrc, and that is what would be measured
+                    f"SetEnv HOME={folder}\n"
                 )
                 daemons.append(
                     subprocess.Popen(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 from pydantic import SecretStr
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ClusterConnection, ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
+from deiswizard.cluster.connection import ClusterConnection
 from deiswizard.cluster.probe import probe
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.inventory import Target

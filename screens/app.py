@@ -14,7 +14,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from deiswizard.background import Task, background
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import ConnectProgress
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import CancelledError, WizardError
 from deiswizard.plan.plan import Plan

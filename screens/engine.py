@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.known_hosts import UnknownKey
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.plan import Plan

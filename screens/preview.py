@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from deiswizard.plan import preview
 from deiswizard.plan.plan import Plan
-from deiswizard.screens.text import clean
+from deiswizard.screens.text import clean, hanging
 from deiswizard.screens.theme import STYLES
 from deiswizard.screens.widgets.bars import tabs
 
@@ -33,6 +33,15 @@ class PreviewPane(Container):
         with VerticalScroll(id="preview-scroll"):
             yield Static("", id="preview-text", markup=False)
         yield Static("", id="same", markup=False)
+
+    @property
+    def _room(self) -> int:
+        """Cells beside a label of the impact."""
+        return self.app.size.width - 14
+
+    def on_resize(self) -> None:
+        """Lines are broken for the width."""
+        self._show()
 
     def tell(self, plan: Plan) -> None:
         """Show a plan from its first view."""
@@ -79,8 +88,9 @@ class PreviewPane(Container):
                     parts.append(f"{clean(command.text)}{wait}\n")
         else:
             for label, lines in preview.impact(plan):
+                wrapped = [part for line in lines for part in hanging("", line, 0, self._room)]
                 parts.append((f" {label:10} ", "bold"))
-                parts.append(f"{f'{chr(10)}            '.join(clean(line) for line in lines)}\n")
+                parts.append(f"{f'{chr(10)}            '.join(wrapped)}\n")
         return Content.assemble(*parts)
 
     def as_text(self) -> str:

@@ -13,8 +13,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.screens.app import WizardApp
 from deiswizard.session import Session

@@ -41,6 +41,11 @@ def test_version_and_help_import_nothing_heavy(flag: str) -> None:
     assert not loaded_by(statement) & set(HEAVY)
 
 
+def test_the_first_frame_waits_for_no_protocol() -> None:
+    loaded = loaded_by("import deiswizard.commands.guided, deiswizard.screens.app")
+    assert not loaded & {"paramiko", "docker", "etcd", "cryptography"}
+
+
 @pytest.mark.parametrize("module", ENGINE)
 def test_the_engine_loads_no_screen(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"textual", "rich"}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
-from pydantic import SecretStr
 
+from deiswizard.cluster.asking import Asker
 from deiswizard.cluster.dial import transient
-from deiswizard.cluster.known_hosts import UnknownKey, fingerprint
+from deiswizard.cluster.known_hosts import fingerprint
 from deiswizard.cluster.transport import AUTH_TIMEOUT, POLL, LegacyRSAKey, Transport
 from deiswizard.errors import CancelledError, LoginError
 from deiswizard.inventory import Target
@@ -28,18 +28,6 @@ MAX_BLIND_TRIES = 5
 MAX_PASSPHRASES = 3
 
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/deis")
-
-
-class Asker(Protocol):
-    """The only way in which the engine asks the operator. Blocks; called from engine threads."""
-
-    def accept_host_keys(self, keys: Sequence[UnknownKey]) -> bool:
-        """Whether all these unknown host keys are accepted."""
-        ...
-
-    def passphrase(self, identity: Path) -> SecretStr | None:
-        """The passphrase of a private key, None to leave the key out."""
-        ...
 
 
 class _AgentKey(paramiko.PKey):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from deiswizard.cluster import fleet
 from deiswizard.cluster.access import DockerAccess, EtcdAccess, HostAccess
-from deiswizard.cluster.auth import Asker, Credentials
+from deiswizard.cluster.asking import Asker, ConnectProgress
+from deiswizard.cluster.auth import Credentials
 from deiswizard.cluster.docker import DockerAdapter
 from deiswizard.cluster.etcd import HEALTH_TIMEOUT, PORTS, EtcdAdapter
 from deiswizard.cluster.fleet import Machine
@@ -32,15 +33,6 @@ POOL = 32
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 DOCKER_PORT = 2375
-
-
-@dataclass(frozen=True)
-class ConnectProgress:
-    """How far one host has come. ``said`` is the reason when it failed."""
-
-    host: str
-    state: Literal["waiting", "connecting", "connected", "failed"]
-    said: str = ""
 
 
 @dataclass

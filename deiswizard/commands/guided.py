@@ -6,13 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.commands.saying import talk
 from deiswizard.errors import PreconditionError
 from deiswizard.inventory import Target, resolve
-from deiswizard.session import Session
+
+if TYPE_CHECKING:
+    from deiswizard.session import Session
 
 
 def wants_plain(args: argparse.Namespace) -> bool:
@@ -60,6 +62,9 @@ def guided(
         return guide(target_for(address), open_first)
 
     def start(typed: str, asker: Asker, on_progress: Callable[[ConnectProgress], None]) -> Session:
+        # by the engine's thread: the first frame need not wait for SSH, etcd and Docker
+        from deiswizard.session import Session
+
         return Session.open(target_for(typed), asker, on_progress)
 
     from deiswizard.screens.app import WizardApp

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import ConnectProgress
 from deiswizard.cluster.known_hosts import UnknownKey
 from deiswizard.commands.saying import talk
 from deiswizard.inventory import Target, resolve

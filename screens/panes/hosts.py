@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step
 from deiswizard.run.state import PullState, RunState, StepState
@@ -13,11 +15,9 @@ from deiswizard.vocabulary import StepStatus
 Pairs = list[tuple[Step, StepState]]
 
 
-def status_of(pairs: Pairs) -> StepStatus:
-    """The worst that is true of some steps; ``done`` and ``waiting`` only if true of them all."""
-    worst = min((now.status for _, now in pairs), key=RANK.__getitem__)
-    some_done = any(now.status is StepStatus.DONE for _, now in pairs)
-    return StepStatus.RUNNING if worst is StepStatus.WAITING and some_done else worst
+def _worst(statuses: Iterable[StepStatus]) -> StepStatus:
+    """What asks most for attention; ``done`` only if all are, ``waiting`` while nothing goes on."""
+    return min(statuses, key=RANK.__getitem__)
 
 
 def _folded(found: list[tuple[StepStatus, str]], width: int, height: int, what: str) -> list[Row]:
@@ -38,7 +38,7 @@ def host_rows(plan: Plan, state: RunState, width: int, height: int, symbols: Sym
             hosts.setdefault(step.host, []).append((step, state.steps.get(step.id, StepState())))
     found = []
     for host, pairs in hosts.items():
-        status = status_of(pairs)
+        status = _worst(now.status for _, now in pairs)
         done = sum(now.status.is_final for _, now in pairs)
         going = next((pair for pair in pairs if pair[1].status is StepStatus.RUNNING), None)
         pulls = [pull for _, now in pairs for pull in now.pulls.values()]
@@ -71,10 +71,8 @@ def image_rows(plan: Plan, state: RunState, width: int, height: int, symbols: Sy
     found = []
     name_width = max(20, min(34, width - 34))
     for image, parts in images.items():
-        status = min((status for status, _ in parts), key=RANK.__getitem__)
-        done = sum(status is StepStatus.DONE for status, _ in parts)
-        if status is StepStatus.WAITING and done:
-            status = StepStatus.RUNNING
+        status = _worst(status for status, _ in parts)
+        done = sum(now is StepStatus.DONE for now, _ in parts)
         size = sum(pull.current for _, pull in parts if pull is not None)
         words = f"{done} of {len(parts)} hosts   {in_bytes(size) if size else ''}".rstrip()
         found.append(

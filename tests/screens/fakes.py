@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import WizardError
 from deiswizard.plan.plan import Plan

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deiswizard.cluster.auth import Asker
-from deiswizard.cluster.connection import ConnectProgress
+from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.snapshot import Evidence, Trouble
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.errors import LinkError, ServiceError

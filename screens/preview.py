@@ -67,7 +67,7 @@ class PreviewPane(Container):
         self.query_one("#views", Static).update(tabs(labels, self.view))
         self.query_one("#preview-text", Static).update(self._content(plan))
         self.query_one("#preview-scroll", VerticalScroll).scroll_home(animate=False)
-        same = f" The same without this screen:  deiswizard apply {plan.recommendation} --answers FILE --yes"
+        same = f" Without this screen:  deiswizard apply {plan.recommendation} --answers FILE --yes"
         self.query_one("#same", Static).update(Content(same))
 
     def _content(self, plan: Plan) -> Content:

@@ -7,9 +7,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from deiswizard.run.events import Check
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import counts
-from deiswizard.screens.text import clean, hanging
+from deiswizard.screens.text import clean, cut, hanging
 from deiswizard.screens.theme import Symbols
 from deiswizard.vocabulary import RunStatus
 
@@ -54,11 +55,7 @@ class VerifyPane(VerticalScroll):
                 None: (s.unknown, "unknown", "$warning"),
             }
             symbol, word, check_style = look[check.ok]
-            parts += [
-                (f" {symbol} {word:8}", check_style),
-                clean(check.title),
-                (f"   {clean(check.evidence)}\n", "dim"),
-            ]
+            parts += [(f" {symbol} {word:8}", check_style), *self._told_check(check)]
         for difference in state.differences:
             parts.append((f" {s.warning} changed meanwhile: {clean(difference)}\n", "$warning"))
         if state.differences:
@@ -74,3 +71,12 @@ class VerifyPane(VerticalScroll):
             lines = hanging(label, text, 9, self.app.size.width - 3)
             parts += [f" {line}\n" for line in lines]
         self.query_one("#verify-text", Static).update(Content.assemble(*parts))
+
+    def _told_check(self, check: Check) -> list[str | tuple[str, str]]:
+        """Title and evidence, the evidence below where both do not fit on a line."""
+        room = self.app.size.width - 14
+        title, evidence = cut(check.title, room), clean(check.evidence)
+        if len(title) + len(evidence) + 3 <= room:
+            return [title, (f"   {evidence}\n", "dim")]
+        below = hanging("", evidence, 0, room)
+        return [f"{title}\n", *((f"{'':11}{line}\n", "dim") for line in below)]

@@ -18,6 +18,8 @@ what Preview shows is what runs. A run is only done when a new look at the clust
 Symbols always stand beside their word. NO_COLOR and --ascii are honoured.
 """
 
+KEY_NAMES = {"question_mark": "?", "escape": "esc", "slash": "/", "colon": ":"}
+
 
 class HelpModal(ModalScreen[None]):
     """Leaves by any of esc, ?, q."""
@@ -32,17 +34,17 @@ class HelpModal(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Keys first, then words."""
-        rows = []
-        seen: set[str] = set()
+        rows: dict[str, str] = {}
         for _, binding, enabled, tooltip in self._page.active_bindings.values():
-            if binding.action in seen or not binding.description or not enabled:
-                continue
-            seen.add(binding.action)
-            key = self.app.get_key_display(binding)
-            rows.append(f"{key:>10}   {tooltip or binding.description}")
+            if binding.id and binding.description and enabled:  # Textual's own have no id
+                words = tooltip or binding.description
+                keys = rows[words].split(", ") if words in rows else []
+                rows[words] = ", ".join([*keys, KEY_NAMES.get(binding.key, binding.key)])
+        lines = [f"{keys:>10}   {words}" for words, keys in rows.items()]
+        lines.append(f"{'up, down':>10}   move; PgUp, PgDn, home and end too")
         with VerticalScroll(classes="dialog"):
             yield Static(Content("Keys of this page"), classes="dialog-title", markup=False)
-            yield Static(Content("\n".join(rows)), markup=False)
+            yield Static(Content("\n".join(lines)), markup=False)
             yield Static(Content(f"\n{WORDS}"), markup=False)
             yield Static(Content("esc back"), classes="dialog-keys", markup=False)
 

@@ -7,19 +7,10 @@ import contextlib
 import signal
 import threading
 
-from deiswizard.commands.guided import guided
+from deiswizard.commands.guided import run as guided
 from deiswizard.commands.saying import result
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.errors import AnswersError
-
-
-def guided_on_pretend_cluster(
-    scenario: str, speed: float, args: argparse.Namespace, open_first: str = ""
-) -> int:
-    """The same program; only the address is another."""
-    with PretendCluster.start(scenario, speed=speed) as pretend:
-        target = pretend.target
-        return guided(args, lambda address: target, target.text, open_first, demo=scenario)
 
 
 def serve(scenario: str, speed: float) -> int:
@@ -64,4 +55,5 @@ def run(args: argparse.Namespace) -> int:
     scenario = words[0] if words else "three"
     if serves:
         return serve(scenario, args.speed)
-    return guided_on_pretend_cluster(scenario, args.speed, args)
+    args.demo = scenario
+    return guided(args)

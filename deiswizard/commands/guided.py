@@ -26,9 +26,10 @@ def wants_plain(args: argparse.Namespace) -> bool:
 def run(args: argparse.Namespace, open_first: str = "") -> int:
     """Connect to what the flags name, or ask for an address first."""
     if getattr(args, "demo", None):
-        from deiswizard.commands.demo import guided_on_pretend_cluster
+        from deiswizard.commands.opening import target_of
 
-        return guided_on_pretend_cluster(args.demo, args.speed, args, open_first)
+        with target_of(args) as pretended:
+            return guided(args, lambda address: pretended, pretended.text, open_first, args.demo)
 
     def target_for(address: str) -> Target:
         return resolve(

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Log, Static
 
 from deiswizard.screens.engine import RunLike
-from deiswizard.screens.panes.hosts import host_rows, image_rows
 from deiswizard.screens.panes.log import LogFeed
-from deiswizard.screens.panes.progress import Row, card, overall, rows
+from deiswizard.screens.panes.progress import Row, card, overall
+from deiswizard.screens.panes.views import COMMON, views_of
 from deiswizard.screens.theme import Symbols
 from deiswizard.screens.widgets.bars import tabs
 
 LOG_LINES = 5_000
-View = Literal["steps", "hosts", "images"]
-VIEWS: tuple[View, ...] = get_args(View)
-PANES = {"steps": rows, "hosts": host_rows, "images": image_rows}
+PLACES = ("first", "second", "third")
+"""Where views are painted: one at a time, or side by side where the terminal is wide enough."""
 
 
 class RunPane(Container):
-    """Overall bar; steps, hosts and images; the card of a failure; the log's tail.
-
-    One of the three in the middle is shown, all of them where the terminal is wide enough.
-    """
+    """Overall bar; the views of the run; the card of a failure; the log's tail."""
 
     def __init__(self, symbols: Symbols) -> None:
-        super().__init__(id="run", classes="-steps")
+        super().__init__(id="run", classes="-first")
         self._symbols = symbols
         self._shown: dict[str, list[Row]] = {}
         self._tabs: Content | None = None
         self._feed = LogFeed()
         self._run: RunLike | None = None
         self._log_size = 0
-        self.view: View = "steps"
+        self._views = COMMON
+        self._place = 0
         self.chosen = 0
 
     def compose(self) -> ComposeResult:
@@ -44,16 +39,19 @@ class RunPane(Container):
         yield Static("", id="overall", markup=False)
         yield Static("", id="run-views", markup=False)
         with Horizontal(id="panes"):
-            yield Static("", id="steps", markup=False)
+            yield Static("", id="first", markup=False)
             with Vertical(id="side"):
-                yield Static("", id="hosts", markup=False)
-                yield Static("", id="images", markup=False)
+                yield Static("", id="second", markup=False)
+                yield Static("", id="third", markup=False)
         yield Static("", id="card", markup=False)
         yield Log(id="tail", max_lines=LOG_LINES, highlight=False)
 
     def follow(self, run: RunLike) -> None:
         """Show this run from its beginning."""
         self._run = run
+        self._views = views_of(run.plan.recommendation)
+        self._go_to(0)
+        self.set_class(len(self._views) < len(PLACES), "-two-views")
         self._feed = LogFeed()
         self.query_one(Log).clear()
 
@@ -70,14 +68,14 @@ class RunPane(Container):
         self.set_class(bool(failure), "-deciding")
         self._show("overall", overall(state, now, width, self._symbols))
         self._show("card", failure)
-        shown = [view for view in VIEWS if self.query_one(f"#{view}").region.height]
-        for view in shown:
-            size = self.query_one(f"#{view}").size
-            lines = PANES[view](
-                plan, state, max(20, size.width), max(3, size.height), self._symbols
-            )
-            self._show(view, lines or [(" nothing to show here in this run", "dim")])
-        self._show_tabs(len(shown) > 1)
+        shown = 0
+        for place, view in zip(PLACES, self._views.values(), strict=False):
+            static = self.query_one(f"#{place}")
+            if static.region.height:
+                shown += 1
+                width, height = max(20, static.size.width), max(3, static.size.height)
+                self._show(place, view(plan, state, width, height, self._symbols))
+        self._show_tabs(shown > 1)
         self._follow_log(run)
 
     def _follow_log(self, run: RunLike) -> None:
@@ -100,17 +98,22 @@ class RunPane(Container):
         self.query_one(f"#{name}", Static).update(Content.assemble(*parts))
 
     def _show_tabs(self, shows_all: bool) -> None:
-        names: dict[str, str] = {view: view.capitalize() for view in VIEWS}
-        content = Content(" steps; hosts and images") if shows_all else tabs(names, self.view)
+        names = {name: name.capitalize() for name in self._views}
+        content = (
+            Content(f" {', '.join(names)}") if shows_all else tabs(names, [*names][self._place])
+        )
         if content != self._tabs:
             self._tabs = content
             self.query_one("#run-views", Static).update(content)
 
     def turn(self) -> None:
-        """The next of steps, hosts, images."""
-        self.remove_class(f"-{self.view}")
-        self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
-        self.add_class(f"-{self.view}")
+        """The next view."""
+        self._go_to((self._place + 1) % len(self._views))
+
+    def _go_to(self, place: int) -> None:
+        self.remove_class(f"-{PLACES[self._place]}")
+        self._place = place
+        self.add_class(f"-{PLACES[place]}")
 
     def maximise(self) -> None:
         """Give the log the whole pane, or back."""

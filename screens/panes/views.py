@@ -1,0 +1,25 @@
+"""The views of a run: the two that every run has, and those that a recommendation adds.
+
+A new recommendation plugs its own pane in here: a pure function from the run state to rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deiswizard.plan.plan import Plan
+from deiswizard.run.state import RunState
+from deiswizard.screens.panes.hosts import host_rows, image_rows
+from deiswizard.screens.panes.progress import Row, rows
+from deiswizard.screens.theme import Symbols
+
+View = Callable[[Plan, RunState, int, int, Symbols], list[Row]]
+"""Plan, state, width and height in cells, symbols -> at most ``height`` rows."""
+
+COMMON: Mapping[str, View] = {"steps": rows, "hosts": host_rows}
+OWN: Mapping[str, Mapping[str, View]] = {"preseed": {"images": image_rows}}
+
+
+def views_of(recommendation: str) -> Mapping[str, View]:
+    """Name to view, in the order in which they are shown."""
+    return {**COMMON, **OWN.get(recommendation, {})}

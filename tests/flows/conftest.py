@@ -18,7 +18,8 @@ from tests.services.lab import Lab, running, why_no_lab
 def aborted_lab() -> set[int]:
     """A lab that was killed in the middle of its life; the processes it had."""
     if reason := why_no_lab():
-        assert not os.environ.get("CI") or os.geteuid() != 0, f"CI must run the lab: {reason}"
+        can_install = "needs" in reason and os.geteuid() == 0
+        assert not (os.environ.get("CI") and can_install), f"CI must run the lab: {reason}"
         pytest.skip(reason)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.services.lab"], stdout=subprocess.PIPE, text=True

@@ -37,6 +37,15 @@ PROGRAMS = (
     "/usr/sbin/sshd", "etcd", "etcdctl", "dockerd", "docker-registry", "ip", "tc", "nsenter",
     "unshare", "setpriv", "ssh-keygen", "sudo", "curl", "pgrep",
 )  # fmt: skip
+TRIAL = """\
+mount -t tmpfs tmpfs /run
+mkdir /run/upper /run/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work overlay /etc
+ip link add dwz-try type bridge
+ip link add dwz-one type veth peer name dwz-two
+"""
+"""Everything that a lab host needs of the kernel, in namespaces that end with it."""
+
 FOLDER = Path(tempfile.gettempdir()) / "deiswizard-lab"
 LOCK = FOLDER.with_suffix(".lock")
 
@@ -49,10 +58,10 @@ def why_no_lab() -> str:
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"the lab needs {', '.join(missing)}"
     tried = subprocess.run(
-        ["unshare", "--mount", "--uts", "--pid", "--net", "--fork", "--mount-proc", "mount", "-t",
-         "tmpfs", "tmpfs", "/run"], capture_output=True, text=True,
+        ["unshare", "--mount", "--uts", "--pid", "--net", "--fork", "--mount-proc", "sh", "-ec", TRIAL],
+        capture_output=True, text=True,
     )  # fmt: skip
-    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
+    return f"this machine allows no lab: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 class Lab:

@@ -178,6 +178,13 @@ class Transport(paramiko.Transport):
         internals: Any = self
         internals._send_message(message)
 
+    def run(self) -> None:
+        """Paramiko's thread. A connection inside another may notice its end after the outer one's;
+        that is no news, and a traceback of it would only stand in the operator's way.
+        """
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            super().run()
+
     def open_kind(
         self,
         kind: str,

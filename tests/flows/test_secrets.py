@@ -33,7 +33,7 @@ class ArgumentWatch:
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.01):
+        while not self._ended.wait(0.05):
             for process in Path("/proc").iterdir():
                 with contextlib.suppress(OSError):  # no process, or one that has ended meanwhile
                     self.seen.add((process / "cmdline").read_bytes())

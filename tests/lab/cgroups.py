@@ -1,0 +1,55 @@
+"""Control groups of the lab's own, one for each host in every version 1 hierarchy."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+MOUNTS = Path("/sys/fs/cgroup")
+OURS = "dwz"
+
+
+def controllers() -> list[str]:
+    """The version 1 hierarchies that are mounted here, by their folders' names."""
+    kinds = {}
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        kinds[where] = kind
+    return sorted(
+        Path(where).name
+        for where, kind in kinds.items()
+        if kind == "cgroup" and Path(where).parent == MOUNTS
+    )
+
+
+def _top(controller: str) -> Path:
+    return MOUNTS / controller / OURS
+
+
+def make(name: str) -> list[Path]:
+    """A group in every hierarchy; the files that take a process in."""
+    for controller in controllers():
+        top = _top(controller)
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for group in (top, top / name) if controller == "cpuset" else ():
+            for setting in ("cpuset.cpus", "cpuset.mems"):
+                (group / setting).write_text((group.parent / setting).read_text())
+    return [_top(controller) / name / "cgroup.procs" for controller in controllers()]
+
+
+def members(name: str = "") -> set[int]:
+    """The processes of a host, or of all."""
+    found = set()
+    for group in (_top("systemd") / name).rglob("cgroup.procs"):
+        with contextlib.suppress(OSError):
+            found |= {int(line) for line in group.read_text().split()}
+    return found
+
+
+def clear() -> None:
+    """Remove all groups. Raises OSError while there is a process in one."""
+    for controller in controllers():
+        groups = [path for path in _top(controller).rglob("*") if path.is_dir()]
+        for group in (*sorted(groups, reverse=True), _top(controller)):
+            with contextlib.suppress(FileNotFoundError):
+                group.rmdir()

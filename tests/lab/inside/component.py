@@ -1,0 +1,86 @@
+"""A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
+
+``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from deiswizard.demo.controller import Controller
+from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
+
+TTL = 20
+SPEED = 4.0
+"""Two seconds until a setting is followed instead of eight."""
+
+
+class LiveKeys:
+    """The etcd of this host. A key's age counts from when its value was first seen here."""
+
+    def __init__(self) -> None:
+        self._etcd = Etcd()
+        self._seen: dict[str, tuple[str | None, float]] = {}
+
+    def value(self, path: str) -> str | None:
+        """A key's value, None when there is none; while etcd is away the last one known."""
+        try:
+            now = self._etcd.value(path)
+        except EtcdDownError:
+            return self._seen[path][0] if path in self._seen else None
+        if path not in self._seen or self._seen[path][0] != now:
+            self._seen[path] = (now, time.time() if path in self._seen else 0.0)
+        return now
+
+    def changed_at(self, path: str) -> float:
+        """When its value changed, in seconds since the epoch."""
+        self.value(path)
+        return self._seen.get(path, (None, 0.0))[1]
+
+
+def serve_controller(port: int) -> None:
+    """Serve until killed."""
+    controller = Controller(LiveKeys(), SPEED)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            known = self.path == "/v1/auth/register"
+            status, body = controller.register() if known else (404, "")
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    ThreadingHTTPServer(("0.0.0.0", port), Handler).serve_forever()
+
+
+def announce(name: str, port: int) -> None:
+    """Say where it is until the process ends."""
+    etcd = Etcd()
+    while True:
+        try:
+            etcd.put(f"/deis/{name}/host", os.environ["COREOS_PRIVATE_IPV4"], ttl=TTL)
+            etcd.put(f"/deis/{name}/port", str(port), ttl=TTL)
+        except EtcdDownError as error:
+            print(f"not announced: {error}", flush=True)
+        time.sleep(TTL / 2)
+
+
+def main() -> None:
+    """Serve, if it is the controller, and announce."""
+    name, port = sys.argv[1], int(sys.argv[2])
+    if name == "controller":
+        threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
+    announce(name, port)
+
+
+if __name__ == "__main__":
+    main()

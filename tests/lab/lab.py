@@ -1,0 +1,230 @@
+"""The lab: hosts on a network of their own, their etcd, and a registry. Use ``running``."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from deiswizard.demo.cluster import PretendCluster
+from deiswizard.demo.platform import METADATA
+from tests.lab import cgroups, network, platform, root
+from tests.lab.disk import Identity, Setting
+from tests.lab.host import LabHost
+from tests.lab.keys import FLEET, Keys
+from tests.lab.network import INSIDE, OUTSIDE
+from tests.lab.registry import LabRegistry
+from tests.lab.waiting import await_that
+
+RELEASE = "v1.13.4"
+SCENARIOS = {3: "three", 5: "five"}
+"""How many hosts a lab can have, and the pretend cluster whose platform it runs."""
+
+PROGRAMS = (
+    "debootstrap", "docker-registry", "ip", "iptables", "tc", "nsenter", "unshare", "setpriv",
+    "ssh-keygen", "mkfs.ext4", "openssl",
+)  # fmt: skip
+TRIAL = """\
+mkdir upper work
+mount -t overlay -o lowerdir=/etc,upperdir=$PWD/upper,workdir=$PWD/work overlay /etc
+truncate -s 4M image
+mkfs.ext4 -q image
+mount -o loop image /mnt
+mount -t cgroup -o none,name=systemd cgroup /mnt
+ip link add dwz-try type bridge
+ip link add dwz-one type veth peer name dwz-two
+iptables -A INPUT -j DROP
+"""
+"""What a lab host needs of the kernel, in namespaces that end with it."""
+
+FOLDER = Path(tempfile.gettempdir()) / "deiswizard-lab"
+LOCK = FOLDER.with_suffix(".lock")
+
+
+@functools.cache
+def why_no_lab() -> str:
+    """Empty when the lab can run on this machine, else the reason to skip. May build the hosts' root."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "the lab needs Linux and root"
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        return f"the lab needs {', '.join(missing)}"
+    if "systemd" not in cgroups.controllers():
+        return "this machine allows no lab: it has no version 1 control groups"
+    with tempfile.TemporaryDirectory() as folder:
+        tried = subprocess.run(
+            ["unshare", "--mount", "--uts", "--ipc", "--pid", "--net", "--cgroup", "--fork",
+             "--mount-proc", "sh", "-ec", TRIAL],
+            capture_output=True, text=True, cwd=folder,
+        )  # fmt: skip
+    if tried.returncode:
+        return f"this machine allows no lab: {tried.stderr.strip()}"
+    try:
+        root.build()
+    except root.NoRootError as error:
+        return f"the lab's hosts have no root file system: {error}"
+    return ""
+
+
+class Lab:
+    """The hosts, their etcd and the registry. Raises RuntimeError when there is one on this machine."""
+
+    def __init__(self, hosts: int = 3) -> None:
+        self.folder = FOLDER
+        self.client_key = self.folder / "id_ed25519"
+        self.known_hosts = self.folder / "known_hosts"
+        self.hosts: list[LabHost] = []
+        self.registry = LabRegistry(self.folder)
+        self._scenario = SCENARIOS[hosts]
+        self._lock = LOCK.open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with its process
+        except BlockingIOError:
+            raise RuntimeError("another lab is running on this machine; end it first") from None
+
+    def start(self) -> None:
+        """Clear what an aborted run has left, then bring everything up."""
+        await_that(lambda: not cgroups.members(), "the hosts of an aborted lab are gone")
+        self._clear()
+        self.folder.mkdir(mode=0o700)
+        network.make_bridge()
+        self.registry.prepare()
+        self.registry.start()
+        pushed = ThreadPoolExecutor(1, "push").submit(self.registry.fill, RELEASE)
+        with PretendCluster.start(self._scenario, speed=1.0) as pretend:
+            self._make_hosts(pretend)
+        for host in self.hosts:
+            host.start()
+        for host in self.hosts:
+            host.await_services()
+        for key, value in self.platform.keys.items():
+            self.keys.put(key, value)
+        pushed.result()
+        self.await_platform()
+
+    def _clear(self) -> None:
+        cgroups.clear()
+        network.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make_hosts(self, pretend: PretendCluster) -> None:
+        """As the pretend cluster's, so that its keys are true of them."""
+        addresses = {h.address: f"{INSIDE}.{10 + n}" for n, h in enumerate(pretend.hosts, 1)}
+
+        def ours(text: str) -> str:
+            for theirs, address in addresses.items():
+                text = text.replace(theirs, address)
+            return text
+
+        self.platform = platform.of(pretend, ours)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.client_key], check=True
+        )
+        setting = Setting(
+            members=",".join(
+                f"{h.machine_id}=http://{addresses[h.address]}:2380" for h in pretend.hosts
+            ),
+            client_key=self.client_key.with_suffix(".pub").read_text(),
+            release=RELEASE,
+            authority=self.registry.authority,
+            metadata=",".join(f"{name}={value}" for name, value in METADATA.items()),
+            templates=self.platform.templates,
+        )
+        for number, model in enumerate(pretend.hosts, 1):
+            address, public = addresses[model.address], f"{OUTSIDE}.{10 + number}"
+            network.plug_in(model.name, address, *([public] if number == 1 else []))
+            identity = Identity(model.name, address, model.machine_id, public)
+            host = LabHost(identity, self.folder, root.path())
+            host.prepare(setting)
+            self.hosts.append(host)
+        self.keys = Keys([host.address for host in self.hosts])
+        self.known_hosts.write_text(
+            f"{OUTSIDE}.11 {self.hosts[0].host_key}\n"
+            + "".join(f"{host.address} {host.host_key}\n" for host in self.hosts)
+        )
+
+    def host(self, name: str) -> LabHost:
+        """By its name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def value(self, key: str) -> str | None:
+        """A key as etcd has it now."""
+        return self.keys.value(key)
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key."""
+        self.keys.put(key, value)
+
+    def set_admins(self, count: int) -> None:
+        """How many active superusers the database has."""
+        for host in self.hosts:
+            host.run("tee", "/var/lib/lab/admins", stdin=f"{count}\n")
+
+    def reset(self) -> None:
+        """As it was when it started: keys, no images, every host and service up, no limits.
+
+        What else a test changes on a host's disk, or in the list of etcd's members, it puts back itself.
+        """
+        self.registry.start()
+        for host in self.hosts:
+            host.repair()
+        for host in self.hosts:
+            host.remove_images()
+        self.set_admins(1)
+        self.keys.remove("/deiswizard")  # the lock of a wizard that a test has killed
+        now = self.keys.below("/deis") | self.keys.below(FLEET)
+        for key in now.keys() - self.platform.keys.keys():
+            if not platform.is_kept_by_hosts(key):
+                self.keys.remove(key)
+        for key, value in self.platform.keys.items():
+            if now.get(key) != value:
+                self.keys.put(key, value)
+        self.await_platform()
+
+    def await_platform(self) -> None:
+        """Every machine is known, every unit of Deis runs where it should, and says where it is."""
+        await_that(self._platform_runs, "every unit of the platform runs")
+
+    def _platform_runs(self) -> bool:
+        known = self.keys.below(FLEET)
+        ids = {host.machine_id for host in self.hosts}
+        if {f"{FLEET}/machines/{ident}/object" for ident in ids} - known.keys():
+            return False
+        wanted = {
+            f"{FLEET}/states/{unit}/{ident}"
+            for unit, where in self.platform.places.items()
+            for ident in where
+        }
+        runs = {
+            key
+            for key, value in known.items()
+            if key.startswith(f"{FLEET}/states/") and json.loads(value)["subState"] == "running"
+        }
+        return wanted == runs and not platform.SELF_KEPT - self.keys.below("/deis").keys()
+
+    def stop(self) -> None:
+        """Everything ends and nothing stays."""
+        for host in self.hosts:
+            host.stop()
+        self.registry.stop()
+        self._clear()
+        self._lock.close()
+
+
+@contextmanager
+def running(hosts: int = 3) -> Iterator[Lab]:
+    """A lab that lives as long as the block."""
+    lab = Lab(hosts)
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop()

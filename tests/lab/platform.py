@@ -1,0 +1,72 @@
+"""What Deis leaves in etcd and on the hosts once it is installed: keys, units, unit templates.
+
+The pretend cluster says what and where. Here every unit is a real one that fleet's stand-in runs: four say
+in etcd where they are, as Deis's do, the others sleep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deiswizard.demo import platform
+from deiswizard.demo.cluster import PretendCluster
+from tests.lab.keys import FLEET, leaves
+
+ANNOUNCED = {
+    "deis-controller": "controller",
+    "deis-registry": "registry",
+    "deis-database": "database",
+    "deis-logger": "logs",
+}
+"""Unit to the folder below /deis where it keeps its host and port."""
+
+SELF_KEPT = {f"/deis/{name}/{key}" for name in ANNOUNCED.values() for key in ("host", "port")}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """``keys`` are those that nobody writes by himself; ``templates`` are unit files by name; ``places``
+    are the machines of each unit."""
+
+    keys: dict[str, str]
+    templates: dict[str, str]
+    places: dict[str, tuple[str, ...]]
+
+
+def unit_file(unit: str) -> str:
+    """The unit as the pretend cluster has it, but with something that runs."""
+    name = unit.removesuffix(".service").partition("@")[0]
+    command = "/bin/sleep infinity"
+    if folder := ANNOUNCED.get(name):
+        command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
+    lines = ["EnvironmentFile=/etc/environment", f"ExecStart={command}", "Restart=on-failure"]
+    return platform.unit_file(unit).replace("ExecStart=/bin/true", "\n".join(lines))
+
+
+def of(pretend: PretendCluster, ours: Callable[[str], str]) -> Platform:
+    """The pretend cluster's platform; ``ours`` puts the lab's addresses into a text."""
+    kept = leaves(pretend.store.get("/deis", recursive=True)["node"])
+    keys = {key: ours(value) for key, value in kept if key not in SELF_KEPT}
+    templates = {}
+    places = {unit: tuple(h.machine_id for h in where) for unit, where in pretend.placement.items()}
+    for unit, where in places.items():
+        raw = unit_file(unit)
+        templates[f"{unit.removesuffix('.service').partition('@')[0]}.service"] = raw
+        digest = hashlib.sha1(raw.encode()).digest()
+        job = f"{FLEET}/job/{unit}"
+        keys[f"{FLEET}/unit/{digest.hex()}"] = json.dumps({"Raw": raw})
+        keys[f"{job}/object"] = json.dumps({"Name": unit, "UnitHash": [*digest]})
+        keys[f"{job}/target-state"] = "launched"
+        if "Global=true" not in raw:
+            keys[f"{job}/target"] = where[0]
+    return Platform(keys, templates, places)
+
+
+def is_kept_by_hosts(key: str) -> bool:
+    """Whether a key is written by the hosts themselves, over and over."""
+    return key in SELF_KEPT or (
+        key.startswith(FLEET) and not key.startswith((f"{FLEET}/job/", f"{FLEET}/unit/"))
+    )

@@ -13,11 +13,24 @@ from deiswizard import __version__
 EPILOG = """\
 without a command: guided set-up of the cluster at HOST (or DEISCTL_TUNNEL)
 
-exit status: check 0 all ok, 2 something to do, 1 could not look; apply 0 done and verified,
-1 refused or failed, 2 wrong answers; every command 130 when interrupted
+exit status: check and report 0 all ok, 2 something to do, 1 could not look; apply 0 done and
+verified, 1 refused or failed, 2 wrong answers; every command 130 when interrupted
 """
 
-COMMANDS = ("open", "demo", "check", "plan", "apply", "runs", "show", "replay", "undo", "guided")
+COMMANDS = (
+    "open",
+    "demo",
+    "check",
+    "report",
+    "plan",
+    "apply",
+    "runs",
+    "show",
+    "resume",
+    "replay",
+    "undo",
+    "guided",
+)
 
 RUN = "a run's name, part of it, or: last"
 
@@ -53,6 +66,17 @@ def _cluster_flags(parser: argparse.ArgumentParser, *, positional: bool = True) 
     )
     group.add_argument(
         "--speed", type=float, default=1.0, help="of the pretend cluster or a replay (default: 1)"
+    )
+
+
+def _run_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="run without asking")
+    parser.add_argument(
+        "--break-lock",
+        nargs="?",
+        const="",
+        metavar="OWNER",
+        help="break the lock of OWNER's run; without OWNER: ask (with --yes: refused)",
     )
 
 
@@ -96,10 +120,20 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true")
     check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
 
+    report = commands.add_parser("report", help="production readiness, to keep or to send")
+    _cluster_flags(report)
+    report.add_argument("--format", choices=("md", "html"), help="default: by FILE's name, else md")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of stdout")
+
     plan = commands.add_parser("plan", help="what would change and run")
     plan.add_argument("recommendations", nargs="+", metavar="RECOMMENDATION")
     plan.add_argument("-a", "--answers", type=Path, metavar="FILE")
-    plan.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the plan as JSON")
+    plan.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="save it: the plan as JSON, or the script"
+    )
+    plan.add_argument(
+        "--script", action="store_true", help="a shell script that does the same by hand"
+    )
     plan.add_argument("--host", metavar="HOST", help="address of one host of the cluster")
     _cluster_flags(plan, positional=False)
     plan.add_argument("--json", action="store_true")
@@ -107,24 +141,32 @@ def build_parser() -> argparse.ArgumentParser:
     apply = commands.add_parser("apply", help="run a saved plan, or answers")
     apply.add_argument("what", nargs="+", metavar="PLAN.json | RECOMMENDATION")
     apply.add_argument("-a", "--answers", type=Path, metavar="FILE")
-    apply.add_argument("--yes", action="store_true", help="run without asking")
+    _run_flags(apply)
     apply.add_argument("--host", metavar="HOST", help="address of one host of the cluster")
     _cluster_flags(apply, positional=False)
     apply.add_argument("--json", action="store_true")
 
-    runs = commands.add_parser("runs", help="what was run")
+    runs = commands.add_parser("runs", help="what was run, newest first")
     runs.add_argument("--json", action="store_true")
     show = commands.add_parser("show", help="how far a run got")
     show.add_argument("run", metavar="RUN", help=RUN)
-    show.add_argument("--json", action="store_true")
+    form = show.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="the record, to keep or to send")
     replay = commands.add_parser("replay", help="see a run again")
     replay.add_argument("run", metavar="RUN", help=RUN)
     replay.add_argument("--speed", type=float, default=1.0, help="0: at once (default: 1)")
     replay.add_argument("--json", action="store_true", help="events as JSON lines")
     _screen_flags(replay)
-    undo = commands.add_parser("undo", help="take a run back")
+    resume = commands.add_parser("resume", help="go on with a run that was cut off, or follow it")
+    resume.add_argument("run", metavar="RUN", help=RUN)
+    _run_flags(resume)
+    resume.add_argument("--json", action="store_true")
+    resume.add_argument("--take-over", action="store_true", help=argparse.SUPPRESS)
+    _cluster_flags(resume)
+    undo = commands.add_parser("undo", help="take a run back, or the part of it that was done")
     undo.add_argument("run", metavar="RUN", help=RUN)
-    undo.add_argument("--yes", action="store_true", help="run without asking")
+    _run_flags(undo)
     undo.add_argument("--json", action="store_true")
     _cluster_flags(undo)
     return parser

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deiswizard.cluster.snapshot import Lock
+
 
 class WizardError(Exception):
     """Base of every error that the wizard shows to the operator.
@@ -20,6 +25,11 @@ class WizardError(Exception):
         self.state = state
         self.do = do
 
+    @property
+    def is_outcome_unknown(self) -> bool:
+        """What was asked for may have been done, or may be done later: look before asking again."""
+        return self.state.startswith("not known")
+
     def __str__(self) -> str:
         return f"{self.what}: {self.said}" if self.said else self.what
 
@@ -30,6 +40,16 @@ class PreconditionError(WizardError):
 
 class AnswersError(PreconditionError):
     """Answers or flags are wrong; ``what`` names file, line, field and what is allowed."""
+
+
+class LockedError(PreconditionError):
+    """Another run holds the lock of the cluster; ``holder`` is whose and for what."""
+
+    def __init__(
+        self, what: str, *, holder: Lock, said: str = "", state: str = "", do: str = ""
+    ) -> None:
+        super().__init__(what, said=said, state=state, do=do)
+        self.holder = holder
 
 
 class HostError(WizardError):
@@ -60,7 +80,12 @@ class LinkError(HostError):
 
 
 class ServiceError(WizardError):
-    """etcd or Docker answered with an error, or not at all."""
+    """etcd, fleet or Docker answered with an error, or not at all.
+
+    ``is_transient``: the service says that it cannot answer just now, and has done nothing.
+    """
+
+    is_transient = False
 
 
 class PullError(ServiceError):
@@ -69,6 +94,10 @@ class PullError(ServiceError):
 
 class StepError(WizardError):
     """A step did not do what it should have."""
+
+
+class NeverHoldsError(StepError):
+    """What is waited for cannot come true any more."""
 
 
 class PlanStaleError(WizardError):

@@ -8,6 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 from deiswizard.cluster.ssh_config import HostSettings, settings_for
 from deiswizard.errors import PreconditionError
@@ -30,7 +34,7 @@ class Target:
     ``jumps`` are gone through first, outermost first. New host keys go to the first file of
     ``known_hosts``. With ``identities_only`` the agent is used only for the keys named in
     ``identities`` (as IdentitiesOnly in ssh config). ``alias`` is what the operator typed. The
-    explicit settings are kept for ``for_host``.
+    explicit settings are kept for ``for_host``. ``is_pretended``: it ends with this program.
     """
 
     host: str
@@ -46,11 +50,39 @@ class Target:
     explicit_user: str | None = None
     explicit_identities: tuple[Path, ...] = ()
     explicit_known_hosts: tuple[Path, ...] = ()
+    is_pretended: bool = False
 
     @property
     def text(self) -> str:
         """``user@host:port``, the port only when it is not 22."""
         return f"{self.user}@{self.host}" + ("" if self.port == 22 else f":{self.port}")
+
+
+def saved_target(path: Path) -> Target:
+    """A target that ``save_target`` has written.
+
+    Raises:
+        PreconditionError: it cannot be read.
+    """
+    try:
+        return _targets().validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PreconditionError(
+            f"{path} does not say which cluster this was",
+            said=str(error).splitlines()[0],
+            do="give the address of one of its hosts",
+        ) from error
+
+
+def save_target(path: Path, target: Target) -> None:
+    """Where a run's cluster is, for whoever takes the run up again. Holds no secret. Raises OSError."""
+    path.write_bytes(_targets().dump_json(target, indent=1))
+
+
+def _targets() -> TypeAdapter[Target]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Target)
 
 
 def parse_address(text: str) -> tuple[str | None, str, int | None]:

@@ -7,10 +7,13 @@ from typing import Any
 from deiswizard.answers import build, remember, remembered
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.apply import run_plan
+from deiswizard.commands.breaking import ask_to_break
 from deiswizard.commands.check import as_lines
+from deiswizard.commands.failing import explain
 from deiswizard.commands.opening import TerminalAsker, say_progress
 from deiswizard.commands.plan import text_of
-from deiswizard.commands.saying import result
+from deiswizard.commands.saying import result, talk
+from deiswizard.errors import LockedError
 from deiswizard.inventory import Target
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Choices, FormField, Recommendation
@@ -58,7 +61,12 @@ def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) 
     if _ask("Run this? (yes or no)", "no") not in ("y", "yes"):
         result("nothing was changed")
         return
-    state, _ = run_plan(session, plan, snapshot)
+    try:
+        holder = session.lock_holder()
+        state = run_plan(session, plan, snapshot, ask_to_break(holder) if holder else "")
+    except LockedError as error:
+        talk(explain(error))
+        return
     result(headline(state))
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.connection import ClusterConnection
+from deiswizard.cluster.lock_key import read_lock
 from deiswizard.cluster.probe import probe
-from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.inventory import Target
+from deiswizard.cluster.snapshot import Lock, Snapshot
+from deiswizard.inventory import Target, save_target
 from deiswizard.plan.plan import Plan
+from deiswizard.plan.reach import Reach, reach_of
 from deiswizard.recommendations import catalogue
-from deiswizard.run.events import Check
-from deiswizard.run.folders import new_run_folder
+from deiswizard.run import handover
+from deiswizard.run.events import Check, Event
+from deiswizard.run.folders import TARGET, new_run_folder, runs_folder
+from deiswizard.run.lock import is_left_behind
+from deiswizard.run.resume import Unfinished
 from deiswizard.run.runner import Run
 from deiswizard.run.undo import verify_undo
 
@@ -24,8 +30,9 @@ from deiswizard.run.undo import verify_undo
 class Session:
     """One cluster, connected. All calls block; call them from a thread of the engine's."""
 
-    def __init__(self, access: ClusterConnection) -> None:
+    def __init__(self, access: ClusterConnection, target: Target) -> None:
         self.access = access
+        self.target = target
         self._is_fresh = True
 
     @classmethod
@@ -37,9 +44,9 @@ class Session:
         cancel: threading.Event | None = None,
     ) -> Session:
         """Connect. Raises as ``ClusterConnection.open``."""
-        return cls(
-            ClusterConnection.open(target, asker, on_progress or (lambda progress: None), cancel)
-        )
+        nobody: Callable[[ConnectProgress], None] = lambda progress: None  # noqa: E731
+        access = ClusterConnection.open(target, asker, on_progress or nobody, cancel)
+        return cls(access, target)
 
     @property
     def name(self) -> str:
@@ -53,6 +60,13 @@ class Session:
         self._is_fresh = False
         return probe(self.access, catalogue.questions)
 
+    def reach(self, snapshot: Snapshot) -> Reach:
+        """How the operator's own ssh gets to the hosts of ``snapshot``."""
+        entry = self.access.entry
+        return reach_of(
+            self.access.target, snapshot, entry_name=entry.name, dialled=entry.peer_address
+        )
+
     def start(
         self,
         plan: Plan,
@@ -60,15 +74,59 @@ class Session:
         before: Snapshot,
         secrets: Mapping[str, SecretStr] | None = None,
         interactive: bool = False,
+        break_lock: str = "",
+        on_event: Callable[[Event], None] | None = None,
     ) -> Run:
         """Start a plan that was made from ``before``; the run is verified by a new look.
 
+        ``on_event`` hears every event, the first too.
+        ``break_lock`` is the token of the lock that the operator has decided to break.
         Secrets that the look found in etcd are kept out of the run's files.
 
         Raises:
             OSError: the run's folder cannot be made.
         """
+        folder = new_run_folder(time.time())
+        save_target(folder / TARGET, self.target)
+        return self._run(plan, folder, before, (), secrets, interactive, break_lock, on_event)
 
+    def resume(
+        self,
+        cut_off: Unfinished,
+        *,
+        before: Snapshot,
+        secrets: Mapping[str, SecretStr] | None = None,
+        interactive: bool = False,
+        break_lock: str = "",
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Run:
+        """Take a run up again, seen from ``before``; otherwise as ``start``.
+
+        Raises:
+            PreconditionError: another wizard on this machine runs it.
+        """
+        return self._run(
+            cut_off.plan,
+            cut_off.folder,
+            before,
+            cut_off.events,
+            secrets,
+            interactive,
+            break_lock,
+            on_event,
+        )
+
+    def _run(
+        self,
+        plan: Plan,
+        folder: Path,
+        before: Snapshot,
+        earlier: Sequence[Event],
+        secrets: Mapping[str, SecretStr] | None,
+        interactive: bool,
+        break_lock: str,
+        on_event: Callable[[Event], None] | None,
+    ) -> Run:
         def verify(after: Snapshot) -> tuple[Check, ...]:
             if plan.is_undo:
                 return verify_undo(plan, after)
@@ -79,15 +137,33 @@ class Session:
         run = Run(
             plan,
             self.access,
-            folder=new_run_folder(time.time()),
+            folder=folder,
             look=self.look,
             verify=verify,
             secrets=secrets,
             keep_out=[fact.secret for fact in before.keys if fact.secret is not None],
             interactive=interactive,
+            break_lock=break_lock,
+            earlier=earlier,
         )
+        if on_event is not None:
+            run.hub.subscribe(on_event)
         run.start()
         return run
+
+    def lock_holder(self) -> Lock | None:
+        """Whose lock would keep a run from beginning now. Raises ServiceError, LinkError."""
+        holder = read_lock(self.access.etcd(), quorum=True)
+        return None if holder is None or is_left_behind(holder, runs_folder()) else holder
+
+    @property
+    def outlives_us(self) -> bool:
+        """The cluster is there when this program has ended: it is no pretended one."""
+        return not self.target.is_pretended
+
+    def hand_over(self, folder: Path) -> int:
+        """As ``handover.begin``."""
+        return handover.begin(folder)
 
     def close(self) -> None:
         """End every connection."""

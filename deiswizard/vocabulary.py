@@ -18,6 +18,23 @@ class Status(StrEnum):
     BY_CHOICE = "by choice"
 
 
+SYMBOLS = {
+    Status.OK: ("✓", "ok"),
+    Status.TO_DO: ("○", "."),
+    Status.PARTLY: ("!", "!"),
+    Status.SOON: ("!", "!"),
+    Status.AT_RISK: ("✗", "X"),
+    Status.BY_CHOICE: ("–", "-"),
+    Status.UNKNOWN: ("?", "?"),
+    Status.CHECKING: ("…", ".."),
+}
+
+
+def symbol_of(status: Status, *, ascii_only: bool = False) -> str:
+    """The mark that stands beside the word, never alone."""
+    return SYMBOLS[status][ascii_only]
+
+
 class StepStatus(StrEnum):
     """How a step, or a host in a run, stands."""
 
@@ -51,6 +68,13 @@ class RunStatus(StrEnum):
     STOPPED = "stopped"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+
+
+class JobWay(StrEnum):
+    """How a long command is kept going on a host without the connection that started it."""
+
+    UNIT = "unit"
+    SETSID = "setsid"
 
 
 class Danger(StrEnum):

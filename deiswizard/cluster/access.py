@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
+from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, UnitState
+from deiswizard.cluster.unit_files import UnitOption
+from deiswizard.frozen import Frozen
 
 LineSink = Callable[[str, Sequence[str]], None]
 """Called with ``"out"`` or ``"err"`` and a batch of whole lines, from the reading thread."""
@@ -122,8 +124,11 @@ class DockerAccess(Protocol):
 class EtcdAccess(Protocol):
     """etcd's v2 API, over the tunnel. No hidden retries; a write that times out is UNKNOWN."""
 
-    def get(self, key: str) -> KeyFact | None:
-        """One key, None when absent. Raises ServiceError."""
+    def get(self, key: str, *, quorum: bool = False) -> KeyFact | None:
+        """One key, None when absent. Raises ServiceError.
+
+        ``quorum``: as a majority of members has it now, never as one member remembers it.
+        """
         ...
 
     def tree(self, prefix: str) -> tuple[tuple[KeyFact, ...], int]:
@@ -151,6 +156,41 @@ class EtcdAccess(Protocol):
         ...
 
 
+class FleetUnit(Frozen):
+    """A unit as fleet's API tells it. States are ``inactive``, ``loaded`` or ``launched``."""
+
+    name: str
+    options: tuple[UnitOption, ...] = ()
+    desired: str = ""
+    current: str = ""
+
+
+class FleetAccess(Protocol):
+    """fleet's v1 API. No hidden retries; a write that got no answer is UNKNOWN."""
+
+    def unit(self, name: str) -> FleetUnit | None:
+        """A unit, None when there is none. Raises ServiceError."""
+        ...
+
+    def put(self, name: str, options: Sequence[UnitOption], desired: str) -> bool:
+        """Submit a unit, or say what state one that is there shall have; whether it is new.
+
+        The file of a unit that is there is not replaced: destroy it first.
+
+        Raises:
+            ServiceError: fleet refused, or gave no answer (then it may still be done).
+        """
+        ...
+
+    def delete(self, name: str) -> bool:
+        """Destroy a unit; False when there was none. Raises as ``put``."""
+        ...
+
+    def states(self, name: str) -> tuple[UnitState, ...]:
+        """What each machine reports of a unit, a second old at most. Raises ServiceError."""
+        ...
+
+
 class ClusterAccess(Protocol):
     """A connected cluster."""
 
@@ -164,6 +204,10 @@ class ClusterAccess(Protocol):
 
     def etcd(self) -> EtcdAccess:
         """Etcd through whichever host answers. Raises ServiceError."""
+        ...
+
+    def fleet(self) -> FleetAccess:
+        """Fleet through whichever host answers. Its calls raise ServiceError when none does."""
         ...
 
     def machine_ids(self) -> frozenset[str]:

@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from deiswizard.cluster import fleet
-from deiswizard.cluster.access import DockerAccess, EtcdAccess, HostAccess
+from deiswizard.cluster.access import DockerAccess, EtcdAccess, FleetAccess, HostAccess
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.auth import Credentials
 from deiswizard.cluster.docker import DockerAdapter
 from deiswizard.cluster.etcd import HEALTH_TIMEOUT, PORTS, EtcdAdapter
 from deiswizard.cluster.fleet import Machine
+from deiswizard.cluster.fleet_api import FleetAdapter, channel_to_any
 from deiswizard.cluster.host import HostLink, UnknownHostKeyError
 from deiswizard.cluster.known_hosts import KnownHosts
 from deiswizard.errors import (
@@ -68,6 +69,7 @@ class ClusterConnection:
         self._jumps: list[HostLink] = []
         self._entry: HostLink | None = None
         self._etcd: EtcdAdapter | None = None
+        self._fleet = FleetAdapter(lambda: channel_to_any(self._links()))
         self._addresses: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
@@ -129,6 +131,11 @@ class ClusterConnection:
             on_progress(ConnectProgress(target.host, "connected"))
             self._jumps.append(link)
         self._entry = self._jumps.pop()
+
+    @property
+    def target(self) -> Target:
+        """Where and how the first host was logged in to."""
+        return self._target
 
     @property
     def entry(self) -> HostLink:
@@ -331,10 +338,8 @@ class ClusterConnection:
                     return self._etcd
                 except (ServiceError, LinkError):
                     self._etcd = None
-            links = [self.entry, *(h.link for h in self.hosts if h.link not in (None, self.entry))]
             problems = []
-            for link in links:
-                assert link is not None
+            for link in self._links():
                 try:
                     self._etcd = self._etcd_at(link)
                     return self._etcd
@@ -346,6 +351,14 @@ class ClusterConnection:
             do="look at etcd2.service on the hosts",
         )
 
+    def _links(self) -> list[HostLink]:
+        """Every link, the first host's first."""
+        return [self.entry, *(h.link for h in self.hosts if h.link and h.link is not self.entry)]
+
+    def fleet(self) -> FleetAccess:
+        """As ``access.ClusterAccess.fleet``."""
+        return self._fleet
+
     def machine_ids(self) -> frozenset[str]:
         """As ``access.ClusterAccess.machine_ids``."""
         facts, _ = self.etcd().tree(f"{fleet.PREFIX}/machines")
@@ -355,6 +368,7 @@ class ClusterConnection:
         """End every connection."""
         if self._etcd is not None:
             self._etcd.close()
+        self._fleet.close()
         for host in self.hosts:
             if host.docker is not None:
                 host.docker.close()

@@ -14,6 +14,7 @@ from typing import Any
 import docker.api.client
 import docker.errors
 import requests
+import urllib3
 
 from deiswizard.cluster.access import LayerReport
 from deiswizard.cluster.http_channels import BASE_URL, ChannelAdapter, OpenChannel
@@ -151,6 +152,7 @@ class DockerAdapter:
         except (
             docker.errors.DockerException,
             requests.RequestException,
+            urllib3.exceptions.HTTPError,  # a stream that breaks in the middle
             OSError,
             EOFError,
         ) as error:
@@ -214,6 +216,7 @@ class DockerAdapter:
         except (
             docker.errors.DockerException,
             requests.RequestException,
+            urllib3.exceptions.HTTPError,  # a stream that breaks in the middle
             OSError,
             EOFError,
         ) as error:

@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from deiswizard.cluster.snapshot import KeyFact, Unit, UnitState
+from deiswizard.cluster.unit_files import options_of
 from deiswizard.frozen import Frozen
 
 PREFIX = "/_coreos.com/fleet"
+OWN = "deiswizard-"
+"""What the names of units begin with that this wizard submits."""
 
 
 class Machine(Frozen):
@@ -54,20 +57,21 @@ def machines(keys: Iterable[KeyFact]) -> tuple[Machine, ...]:
 def unit_options(raw: str) -> dict[str, list[str]]:
     """The ``[X-Fleet]`` section of a unit file: option to values, in order."""
     options: dict[str, list[str]] = {}
-    section = ""
-    for line in raw.splitlines():
-        line = line.strip()
-        if line.startswith("["):
-            section = line.strip("[]")
-        elif section == "X-Fleet" and "=" in line and not line.startswith(("#", ";")):
-            name, _, value = line.partition("=")
-            options.setdefault(name.strip(), []).append(value.strip())
+    for option in options_of(raw):
+        if option.section == "X-Fleet":
+            options.setdefault(option.name, []).append(option.value)
     return options
+
+
+def job_key(unit: str) -> str:
+    """The etcd key that a unit's submission writes."""
+    return f"{PREFIX}/job/{unit}/object"
 
 
 def units(keys: Iterable[KeyFact]) -> tuple[Unit, ...]:
     """The units that were submitted, with what decides where they may run."""
-    by_key = {fact.key: fact.text for fact in keys}
+    facts = {fact.key: fact for fact in keys}
+    by_key = {key: fact.text for key, fact in facts.items()}
     found = []
     for key, text in by_key.items():
         match = re.fullmatch(rf"{PREFIX}/job/([^/]+)/object", key)
@@ -75,7 +79,8 @@ def units(keys: Iterable[KeyFact]) -> tuple[Unit, ...]:
             continue
         hashed = _object(text).get("UnitHash") or []
         name = "".join(f"{byte:02x}" for byte in hashed if isinstance(byte, int))
-        options = unit_options(str(_object(by_key.get(f"{PREFIX}/unit/{name}", "")).get("Raw", "")))
+        raw = str(_object(by_key.get(f"{PREFIX}/unit/{name}", "")).get("Raw", ""))
+        options = unit_options(raw)
         found.append(
             Unit(
                 name=match[1],
@@ -83,6 +88,8 @@ def units(keys: Iterable[KeyFact]) -> tuple[Unit, ...]:
                 desired=by_key.get(f"{PREFIX}/job/{match[1]}/target-state", ""),
                 machine_metadata=tuple(options.get("MachineMetadata", ())),
                 conflicts=tuple(options.get("Conflicts", ())),
+                index=facts[key].index,
+                content=raw if match[1].startswith(OWN) else "",
             )
         )
     return tuple(sorted(found, key=lambda unit: unit.name))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from deiswizard.cluster import fleet
 from deiswizard.cluster.connection import POOL, ClusterConnection, ConnectedHost
+from deiswizard.cluster.lock_key import KEY as LOCK_KEY
+from deiswizard.cluster.lock_key import read_lock
 from deiswizard.cluster.probe_script import (
     new_marker,
     parse_df,
+    parse_job_way,
     parse_script_images,
     parse_versions,
     release_value,
@@ -23,6 +27,7 @@ from deiswizard.cluster.snapshot import (
     Evidence,
     HostFacts,
     KeyFact,
+    Lock,
     Question,
     Snapshot,
     Trouble,
@@ -87,24 +92,26 @@ def probe_host(
             "disk": parse_df(found.get("disk", "")),
             "versions": versions,
             "images": images,
+            "job_way": parse_job_way(found),
             "has_preseed_script": found.get("preseed") == "there",
             "script_images": parse_script_images(found),
         }
     ), tuple(troubles)
 
 
-def probe_etcd(
-    connection: ClusterConnection,
-) -> tuple[EtcdFacts, tuple[KeyFact, ...] | None, tuple[KeyFact, ...], tuple[Trouble, ...]]:
-    """Etcd's own state, the /deis keys (None: not read), fleet's keys."""
+def probe_etcd(connection: ClusterConnection) -> tuple[dict[str, Any], tuple[KeyFact, ...]]:
+    """The snapshot's fields that etcd knows (its state, the /deis keys, the lock); fleet's keys."""
     troubles: list[Trouble] = []
     facts = EtcdFacts()
     try:
         etcd = connection.etcd()
     except WizardError as error:
-        return facts, None, (), (trouble_of(error, "GET /version of etcd"),)
+        troubles.append(trouble_of(error, "GET /version of etcd"))
+        return {"keys_read": False, "lock_read": False, "troubles": tuple(troubles)}, ()
     keys: tuple[KeyFact, ...] | None = None
     registry: tuple[KeyFact, ...] = ()
+    lock: Lock | None = None
+    lock_read = False
     index = 0
     try:
         keys, index = etcd.tree("/deis")
@@ -120,7 +127,18 @@ def probe_etcd(
         facts = etcd.facts().model_copy(update={"index": index})
     except WizardError as error:
         troubles.append(trouble_of(error, "GET /v2/members"))
-    return facts, keys, registry, tuple(troubles)
+    try:
+        lock, lock_read = read_lock(etcd), True
+    except WizardError as error:
+        troubles.append(trouble_of(error, f"GET /v2/keys{LOCK_KEY}"))
+    return {
+        "etcd": facts,
+        "keys": keys or (),
+        "keys_read": keys is not None,
+        "lock": lock,
+        "lock_read": lock_read,
+        "troubles": tuple(troubles),
+    }, registry
 
 
 def ask(connection: ClusterConnection, question: Question) -> Answer:
@@ -152,18 +170,17 @@ def probe(
     with ThreadPoolExecutor(POOL, "probe") as pool:
         cluster = pool.submit(probe_etcd, connection)
         hosts = list(pool.map(lambda host: probe_host(connection, host), connection.hosts))
-        etcd, keys, registry, troubles = cluster.result()
+        known, registry = cluster.result()
+        troubles = (*known.pop("troubles"), *(trouble for _, found in hosts for trouble in found))
         first = Snapshot(
             taken_at=clock(),
             cluster=connection.name,
             via=connection.via,
             hosts=tuple(facts for facts, _ in hosts),
-            etcd=etcd,
-            keys=keys or (),
-            keys_read=keys is not None,
             units=fleet.units(registry),
             unit_states=fleet.unit_states(registry),
-            troubles=(*troubles, *(trouble for _, found in hosts for trouble in found)),
+            troubles=troubles,
+            **known,
         )
         answers = tuple(pool.map(lambda question: ask(connection, question), questions(first)))
     return first.model_copy(update={"answers": answers})

@@ -2,7 +2,7 @@
 
 Simple commands, one after the other; each section begins with a line that holds a random marker,
 so that no remote text can pretend to be a section. Used on a host: cat, df, docker, etcdctl,
-fleetctl, systemctl, deisctl, test, uname, echo, and Deis's own get_image.
+fleetctl, systemctl, systemd-run, sudo, deisctl, test, uname, echo, and Deis's own get_image.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping
 
 from deiswizard.cluster.snapshot import Disk, Versions
+from deiswizard.vocabulary import JobWay
 
 COMPONENTS = (
     "builder",
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, str] = {
     "fleet": "fleetctl --version",
     "systemd": "systemctl --version",
     "deisctl": "deisctl --version",
+    "jobs": "systemd-run --version && sudo -n systemctl --version",
     "preseed": "test -x /run/deis/bin/preseed && echo there",
     **{f"image {name}": f"/run/deis/bin/get_image /deis/{name}" for name in COMPONENTS},
 }
@@ -99,6 +101,12 @@ def parse_versions(found: Mapping[str, str]) -> Versions:
         systemd=version_in(found.get("systemd", "")),
         deisctl=version_in(found.get("deisctl", "")),
     )
+
+
+def parse_job_way(found: Mapping[str, str]) -> JobWay:
+    """Units need systemd-run, and sudo without a password."""
+    usable = found.get("jobs", "").count("systemd ") >= 2
+    return JobWay.UNIT if usable else JobWay.SETSID
 
 
 def parse_script_images(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, SecretStr
 
 from deiswizard.frozen import Frozen
+from deiswizard.vocabulary import JobWay
 
 
 class Evidence(Frozen):
@@ -59,7 +61,8 @@ class HostFacts(Frozen):
     ``name`` is unique in the snapshot and is what plans and screens use: the host's own name, or
     its address where two hosts share a name. ``address`` is fleet's PublicIP (on Deis the private
     address). ``images`` is None when the Docker engine could not be asked. ``script_images`` maps
-    a component to the image name that the host's own ``/run/deis/bin/get_image`` answers.
+    a component to the image name that the host's own ``/run/deis/bin/get_image`` answers. ``job_way``
+    is how a long command can be kept going there.
     """
 
     name: str
@@ -74,6 +77,7 @@ class HostFacts(Frozen):
     disk: Disk | None = None
     versions: Versions = Versions()
     images: tuple[Image, ...] | None = None
+    job_way: JobWay = JobWay.UNIT
     has_preseed_script: bool = False
     script_images: tuple[tuple[str, str], ...] = ()
 
@@ -138,14 +142,37 @@ class EtcdFacts(Frozen):
     via: str = ""
 
 
+class Lock(Frozen):
+    """Who runs something on the cluster now, as the lock's key in etcd says.
+
+    ``owner`` is ``user@machine``; ``since`` in seconds since the epoch, by the owner's clock;
+    ``doing`` the plan and the stage; ``token`` tells this lock from any other (it is no secret).
+    ``expires`` in seconds from the reading; None: it does not end by itself.
+    """
+
+    owner: str
+    run: str
+    since: float | None
+    doing: str = ""
+    wizard: str = ""
+    token: str
+    expires: int | None = None
+
+
 class Unit(Frozen):
-    """A fleet unit: where fleet wants it, and its options that decide where it may run."""
+    """A fleet unit: where fleet wants it, and its options that decide where it may run.
+
+    ``index`` is the modifiedIndex of its job in etcd. ``content`` is its file, read only of units
+    that this wizard submits: those of others may hold secrets.
+    """
 
     name: str
     is_global: bool = False
     desired: str = ""
     machine_metadata: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    index: int = 0
+    content: str = ""
 
 
 class UnitState(Frozen):
@@ -193,7 +220,7 @@ class Answer(Frozen):
 
 
 class Snapshot(Frozen):
-    """One look at the cluster. ``taken_at`` in seconds since the epoch."""
+    """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free."""
 
     version: Literal[1] = 1
     taken_at: float
@@ -203,6 +230,8 @@ class Snapshot(Frozen):
     etcd: EtcdFacts = EtcdFacts()
     keys: tuple[KeyFact, ...] = ()
     keys_read: bool = True
+    lock: Lock | None = None
+    lock_read: bool = True
     units: tuple[Unit, ...] = ()
     unit_states: tuple[UnitState, ...] = ()
     answers: tuple[Answer, ...] = ()
@@ -225,6 +254,10 @@ class Snapshot(Frozen):
         """The host of that name."""
         return next((host for host in self.hosts if host.name == name), None)
 
+    def unit(self, name: str) -> Unit | None:
+        """The fleet unit of exactly that name."""
+        return next((unit for unit in self.units if unit.name == name), None)
+
     def host_of_machine(self, machine_id: str) -> HostFacts | None:
         """The host whose machine id is exactly ``machine_id`` (ids share substrings)."""
         return next((host for host in self.hosts if host.machine_id == machine_id), None)
@@ -242,6 +275,15 @@ class Snapshot(Frozen):
     def reachable_hosts(self) -> tuple[HostFacts, ...]:
         """Hosts that answered over SSH."""
         return tuple(host for host in self.hosts if host.reachable)
+
+    def is_of(self, cluster: str, machines: Sequence[str]) -> bool:
+        """Whether it shows the cluster of that name and those machine ids.
+
+        The machines decide where both sides know any: a cluster is called by an address, and has
+        more than one.
+        """
+        here = {host.machine_id for host in self.hosts if host.machine_id}
+        return not here.isdisjoint(machines) if here and machines else cluster == self.cluster
 
     def age(self, now: float) -> float:
         """Seconds since the look, for a clock reading ``now``."""

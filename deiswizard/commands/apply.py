@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.commands.breaking import token_to_break
 from deiswizard.commands.failing import FAILED
+from deiswizard.commands.following import to_the_end
 from deiswizard.commands.opening import opened
 from deiswizard.commands.plan import answers_of, plans_for, text_of
 from deiswizard.commands.saying import result, talk
@@ -21,14 +24,25 @@ from deiswizard.recommendations import catalogue
 from deiswizard.run import summary
 from deiswizard.run.events import (
     Event,
+    HostLost,
+    HostReturned,
     ImageChecked,
+    LockRefused,
+    LockReleased,
     OutputReceived,
     PlanRefused,
+    RunFinished,
+    RunLeft,
+    RunResumed,
+    RunStarted,
     StageStarted,
     StepFinished,
     Verified,
 )
-from deiswizard.run.hub import Hub
+from deiswizard.run.folders import runs_folder
+from deiswizard.run.hub import lock_words
+from deiswizard.run.lock import way_out
+from deiswizard.run.record import kept_at
 from deiswizard.run.state import RunState
 from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus
@@ -56,6 +70,18 @@ class Narrator:
     def tell(self, event: Event) -> None:
         """One line for what is worth one."""
         match event:
+            case RunStarted():
+                talk(f"run {event.run}: {runs_folder() / event.run}")
+            case RunResumed():
+                talk(f"taken up again by {event.by}")
+            case RunFinished() if event.said:
+                talk(f"ended    {event.status}: {event.said}")
+            case RunLeft():
+                talk(f"left: {event.said}")
+            case HostLost():
+                talk(f"lost     {event.host}: {event.said}")
+            case HostReturned():
+                talk(f"returned {event.host}: connected again")
             case StageStarted():
                 talk(f"== {self._stages.get(event.stage, event.stage)}")
             case StepFinished():
@@ -63,7 +89,7 @@ class Narrator:
                 where = f"{step.host}: " if step.host else ""
                 said = f": {event.said}" if event.said else ""
                 talk(f"{event.status:8} {where}{step.title}{said}")
-            case ImageChecked() if self._steps[event.step].kind == "command":
+            case ImageChecked() if self._steps[event.step].kind == "job":
                 host = self._steps[event.step].host
                 talk(f"{'there' if event.present else 'missing':8} {host}: {event.image}")
             case OutputReceived(stream="err"):
@@ -76,29 +102,23 @@ class Narrator:
                 for check in event.checks:
                     word = {True: "ok", False: "NOT ok", None: "unknown"}[check.ok]
                     talk(f"verify   {word}: {check.title} ({check.evidence})")
+            case LockReleased(said=said) if said:
+                talk(f"lock     it could not be given back: {said}")
+            case _ if words := lock_words(event):
+                talk(f"lock     {words}")
+                if isinstance(event, LockRefused):
+                    talk(f"         {way_out(event.holder)}")
             case _:
                 pass
 
 
-def run_plan(session: Session, plan: Plan, before: Snapshot) -> tuple[RunState, Hub]:
-    """Run to the end, telling it; ctrl-c asks to stop after what is going on, twice: now."""
-    run = session.start(plan, before=before)
-    narrator = Narrator(plan)
-    talk(f"run {run.id}: {run.folder}")
-    run.hub.subscribe(narrator.tell)
-    asked = False
-    while True:
-        try:
-            while run.wait(0.5).status is RunStatus.RUNNING:
-                pass
-            return run.hub.state, run.hub
-        except KeyboardInterrupt:
-            run.stop(now=asked)
-            talk("stopping after what is going on now; ctrl-c again: at once")
-            asked = True
+def run_plan(session: Session, plan: Plan, before: Snapshot, break_lock: str = "") -> RunState:
+    """Run to the end, telling it."""
+    tell = Narrator(plan).tell
+    return to_the_end(session.start(plan, before=before, break_lock=break_lock, on_event=tell))
 
 
-def agreed(plan: Plan, yes: bool) -> bool:
+def agreed(plan: Plan, yes: bool, question: str = "Run this?") -> bool:
     """Shown, and confirmed by a person or by --yes."""
     talk(f"== {plan.title} on {plan.cluster} ==\n{text_of(plan)}")
     if yes:
@@ -106,29 +126,37 @@ def agreed(plan: Plan, yes: bool) -> bool:
     if not sys.stdin.isatty():
         talk("nobody is here to confirm: give --yes to run this")
         return False
-    talk("Run this? [y/N] ", end="")
+    talk(f"{question} [y/N] ", end="")
     return input().strip().lower() in ("y", "yes")
 
 
 def run_all(args: argparse.Namespace, session: Session, plans: list[Plan], before: Snapshot) -> int:
-    """Run plans one after the other; stops at the first that is not done."""
-    ended = []
-    status = 0
+    """Run plans one after the other; stops at the first that is not done.
+
+    Raises:
+        LockedError: the lock was to be broken, but is not whose it was said to be.
+    """
+    states: list[RunState] = []
     for number, plan in enumerate(plans):
         if not agreed(plan, args.yes):
             return FAILED
         if number:
             before = session.look()
-        state, _ = run_plan(session, plan, before)
-        ended.append(state)
-        if state.status is not RunStatus.DONE:
-            status = FAILED
+        states.append(run_plan(session, plan, before, token_to_break(session, args)))
+        if states[-1].status is not RunStatus.DONE:
             break
-    if args.json:
-        result(json.dumps([as_json(state) for state in ended], indent=2))
+    return ended(states, args.json)
+
+
+def ended(states: Sequence[RunState], as_json_too: bool) -> int:
+    """Print how runs ended; the exit status."""
+    for state in states:
+        talk(f"record: {kept_at(runs_folder() / state.run)}")
+    if as_json_too:
+        result(json.dumps([as_json(state) for state in states], indent=2))
     else:
-        result("\n".join(summary.headline(state) for state in ended))
-    return status
+        result("\n".join(summary.headline(state) for state in states))
+    return 0 if all(state.status is RunStatus.DONE for state in states) else FAILED
 
 
 def as_json(state: RunState) -> dict[str, object]:
@@ -138,6 +166,7 @@ def as_json(state: RunState) -> dict[str, object]:
         "status": state.status,
         "said": state.said,
         "differences": state.differences,
+        "held_by": state.held_by.model_dump(mode="json") if state.held_by else None,
         "steps": {
             name: {"status": step.status, "said": step.said, "code": step.code}
             for name, step in state.steps.items()

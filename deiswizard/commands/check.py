@@ -7,25 +7,16 @@ import json
 import sys
 from collections import Counter
 
+from deiswizard.cluster.lock_key import said_of
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.opening import opened
 from deiswizard.commands.saying import result
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
 from deiswizard.recommendations.preseed_images import release_of
-from deiswizard.vocabulary import Status
+from deiswizard.vocabulary import Status, symbol_of
 
 ALL_OK, COULD_NOT_LOOK, TO_DO = 0, 1, 2
-SYMBOLS = {
-    Status.OK: ("✓", "ok"),
-    Status.TO_DO: ("○", "."),
-    Status.PARTLY: ("!", "!"),
-    Status.SOON: ("!", "!"),
-    Status.AT_RISK: ("✗", "X"),
-    Status.BY_CHOICE: ("–", "-"),
-    Status.UNKNOWN: ("?", "?"),
-    Status.CHECKING: ("…", ".."),
-}
 
 
 def can_print(text: str) -> bool:
@@ -53,11 +44,13 @@ def as_lines(snapshot: Snapshot, assessments: list[Assessment], ascii_only: bool
     count = len(snapshot.hosts)
     hosts = f"{count} host{'' if count == 1 else 's'}"
     lines = [f"{snapshot.cluster}  {hosts}  Deis {release or '?'}    {total}"]
+    if snapshot.lock is not None:
+        lines.append(f"  ! lock: held by {said_of(snapshot.lock, snapshot.taken_at)}")
     for host in snapshot.hosts:
         if host.trouble is not None:
             lines.append(f"  {'X' if ascii_only else '✗'} {host.name}: {host.trouble.what}")
     for assessment in assessments:
-        symbol = SYMBOLS[assessment.status][ascii_only]
+        symbol = symbol_of(assessment.status, ascii_only=ascii_only)
         lines.append(
             f"  {symbol} {assessment.recommendation:14} {assessment.now}  [{assessment.status}]"
         )
@@ -94,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
                         }
                         for h in snapshot.hosts
                     ],
+                    "lock": snapshot.lock.model_dump(mode="json") if snapshot.lock else None,
                     "troubles": [t.model_dump(mode="json") for t in snapshot.troubles],
                 },
                 indent=2,

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from deiswizard.cluster.asking import ConnectProgress
 from deiswizard.cluster.known_hosts import UnknownKey
 from deiswizard.commands.saying import talk
-from deiswizard.inventory import Target, resolve
+from deiswizard.inventory import Target, resolve, saved_target
+from deiswizard.run.folders import TARGET
 from deiswizard.session import Session
 
 
@@ -48,13 +49,19 @@ def say_progress(progress: ConnectProgress) -> None:
 
 
 @contextlib.contextmanager
-def target_of(args: argparse.Namespace) -> Iterator[Target]:
-    """Where to connect; with ``--demo`` a pretend cluster that lives as long."""
+def target_of(args: argparse.Namespace, run: Path | None = None) -> Iterator[Target]:
+    """Where to connect; with ``--demo`` a pretend cluster that lives as long.
+
+    ``run``: without another address, the cluster of the run in that folder.
+    """
     if getattr(args, "demo", None):
         from deiswizard.demo.cluster import PretendCluster
 
         with PretendCluster.start(args.demo, speed=args.speed) as pretend:
             yield pretend.target
+        return
+    if run is not None and not (args.host or args.tunnel) and (run / TARGET).exists():
+        yield saved_target(run / TARGET)
         return
     yield resolve(
         getattr(args, "host", None),
@@ -67,9 +74,9 @@ def target_of(args: argparse.Namespace) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Session]:
-    """The cluster that the flags name, connected."""
-    with target_of(args) as target:
+def opened(args: argparse.Namespace, run: Path | None = None) -> Iterator[Session]:
+    """The cluster that the flags name, connected; ``run`` as in ``target_of``."""
+    with target_of(args, run) as target:
         session = Session.open(target, TerminalAsker(), say_progress)
         try:
             yield session

@@ -8,10 +8,12 @@ import json
 from deiswizard.answers import AnswersFile, load
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.opening import opened
+from deiswizard.commands.saving import save
 from deiswizard.commands.saying import result, talk
 from deiswizard.errors import AnswersError
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import View, as_text
+from deiswizard.plan.script import script
 from deiswizard.recommendations import catalogue
 
 VIEWS: tuple[View, ...] = ("changes", "commands", "impact")
@@ -43,10 +45,22 @@ def run(args: argparse.Namespace) -> int:
         catalogue.named(name)
     if args.output and len(args.recommendations) != 1:
         raise AnswersError("-o saves one plan", do="name one recommendation")
+    if args.script and len(args.recommendations) != 1:
+        raise AnswersError("--script writes one plan", do="name one recommendation")
     with opened(args) as session:
-        plans = plans_for(args.recommendations, answers, session.look())
+        snapshot = session.look()
+        plans = plans_for(args.recommendations, answers, snapshot)
+        reach = session.reach(snapshot)
+    if args.script:
+        text = script(plans[0], reach)
+        if args.output:
+            save(args.output, text)
+            talk(f"saved: {args.output}   read it, then run it with: sh {args.output}")
+        else:
+            result(text.rstrip("\n"))
+        return 0
     if args.output:
-        args.output.write_text(plans[0].model_dump_json(indent=2) + "\n", encoding="utf-8")
+        save(args.output, plans[0].model_dump_json(indent=2) + "\n")
         talk(f"saved: {args.output}")
     if args.json:
         result(json.dumps([plan.model_dump(mode="json") for plan in plans], indent=2))

@@ -6,22 +6,16 @@ import argparse
 import json
 
 from deiswizard.commands.saying import result
-from deiswizard.errors import WizardError
-from deiswizard.run.folders import list_runs
-from deiswizard.run.replay import final_state
-from deiswizard.run.summary import headline
+from deiswizard.run.history import all_runs
+from deiswizard.run.summary import in_a_line
 
 
 def run(args: argparse.Namespace) -> int:
     """One line a run."""
-    states = []
-    for folder in list_runs():
-        try:
-            states.append(final_state(folder))
-        except WizardError:
-            continue
+    runs = all_runs()
     if args.json:
-        result(json.dumps([{"run": s.run, "status": s.status} for s in states], indent=2))
+        result(json.dumps([{"run": r.run, "status": r.status} for r in runs], indent=2))
     else:
-        result("\n".join(headline(state) for state in states) or "nothing was run yet")
+        lines = [in_a_line(r.run, r.title, r.cluster, r.began, r.status) for r in runs]
+        result("\n".join(lines) or "nothing was run yet")
     return 0

@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-
-def harmless(text: str) -> str:
-    """``text`` with ``?`` for everything that is neither a printable character nor a line end."""
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+from deiswizard.wording import harmless
 
 
 def _write(stream: TextIO, text: str, end: str) -> None:

@@ -8,6 +8,7 @@ import json
 from deiswizard.commands.apply import as_json
 from deiswizard.commands.saying import result
 from deiswizard.run.folders import find_run
+from deiswizard.run.record import record
 from deiswizard.run.replay import final_state
 from deiswizard.run.summary import lines
 
@@ -18,6 +19,8 @@ def run(args: argparse.Namespace) -> int:
     state = final_state(folder)
     if args.json:
         result(json.dumps(as_json(state), indent=2))
+    elif args.markdown:
+        result(record(state).rstrip("\n"))
     else:
         result("\n".join([*lines(state), f"  journal: {folder}"]))
     return 0

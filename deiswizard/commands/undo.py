@@ -13,7 +13,8 @@ from deiswizard.run.undo import undo_plan
 
 def run(args: argparse.Namespace) -> int:
     """Preview, confirm, run, verify."""
-    state = final_state(find_run(args.run))
-    with opened(args) as session:
+    folder = find_run(args.run)
+    state = final_state(folder)
+    with opened(args, run=folder) as session:
         before = session.look()
         return run_all(args, session, [undo_plan(state, before)], before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import io
 import shutil
 import socket
@@ -23,6 +22,7 @@ from deiswizard.demo.controller import Controller
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.etcd_store import EtcdStore
+from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
@@ -49,6 +49,7 @@ class PretendCluster:
         self.scenario = scenario.load(name)
         self.metadata = platform.METADATA
         self.is_closed = False
+        self.fleet_is_away = False
         self.log_path = folder / "demo.log"
         self.key_file = folder / "id_ed25519"
         self.known_hosts = folder / "known_hosts"
@@ -60,6 +61,7 @@ class PretendCluster:
         self.placement = platform.place(self.hosts)
         self._give_images()
         platform.fill(self)
+        self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
         private, self.client_key = _new_key()
         self.key_file.write_bytes(private)
@@ -122,6 +124,7 @@ class PretendCluster:
     def target(self) -> Target:
         """Where and how to log in."""
         return Target(
+            is_pretended=True,
             host="127.0.0.1",
             port=self.port,
             identities=(self.key_file,),
@@ -163,9 +166,15 @@ class PretendCluster:
             return False
         return port == SSH_PORT or host.handler_for_port(port) is not None
 
-    def unit_hash(self, unit: str) -> str:
-        """Fleet's hash of a unit file."""
-        return hashlib.sha1(platform.unit_file(unit).encode()).hexdigest()
+    def add_host(self) -> PretendHost:
+        """One more machine, with none of Deis's images; fleet gives it every global unit."""
+        host = PretendHost(self, len(self.hosts) + 1)
+        self.host_keys[host.name] = _new_key()[1]
+        self.hosts.append(host)
+        self._write_known_hosts()
+        platform.register(self, host)
+        self.fleet.joined(host)
+        return host
 
     def _listen(self) -> None:
         while not self.is_closed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
+from deiswizard.demo.commands_systemd import journalctl, systemctl, systemd_run
 from deiswizard.demo.docker_engine import is_known
 from deiswizard.demo.shell import Process
 
@@ -125,6 +126,12 @@ def rm(host: PretendHost, process: Process) -> int:
     return 0
 
 
+def install(host: PretendHost, process: Process) -> int:
+    """``-m MODE /dev/stdin PATH``."""
+    host.write_file(process.args[-1], process.stdin)
+    return 0
+
+
 def lines_of(host: PretendHost, process: Process) -> int:
     """``head`` and ``tail``, -n N."""
     count = next((int(w) for w in process.args if w.lstrip("-").isdecimal()), 10)
@@ -143,19 +150,6 @@ def grep(host: PretendHost, process: Process) -> int:
     ]
     process.out("".join(found))
     return 0 if found else 1
-
-
-def systemctl(host: PretendHost, process: Process) -> int:
-    """Its version, and whether units run."""
-    words = [word for word in process.args[1:] if not word.startswith("--no")]
-    if words[:1] == ["--version"]:
-        process.out("systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UTMP\n")
-        return 0
-    if words[:1] == ["is-active"]:
-        process.out("active\n")
-        return 0
-    process.err("Failed to connect to bus: a pretend host has no systemd\n")
-    return 1
 
 
 def sudo(host: PretendHost, process: Process) -> int:
@@ -313,12 +307,15 @@ COMMANDS: dict[str, HostCommand] = {
     "sha256sum": sha256sum,
     "mv": mv,
     "rm": rm,
+    "install": install,
     "head": lines_of,
     "tail": lines_of,
     "grep": grep,
     "ls": ls,
     "sleep": sleep,
     "systemctl": systemctl,
+    "systemd-run": systemd_run,
+    "journalctl": journalctl,
     "sudo": sudo,
     "sh": sh,
     "bash": sh,

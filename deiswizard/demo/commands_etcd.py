@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from deiswizard.cluster.probe_script import release_value
+from deiswizard.cluster.unit_files import options_of
 from deiswizard.demo.etcd_store import StoreError
 from deiswizard.demo.shell import Process
 
 if TYPE_CHECKING:
     from deiswizard.demo.host import PretendHost
+
+
+class Compared(TypedDict, total=False):
+    """What a key must still be."""
+
+    prev_index: int
 
 
 def image_name(host: PretendHost, path: str) -> str:
@@ -26,8 +33,13 @@ def image_name(host: PretendHost, path: str) -> str:
 
 
 def etcdctl(host: PretendHost, process: Process) -> int:
-    """get, set, mk, rm, ls, member list, cluster-health."""
+    """get, set, mk, rm, ls, member list, cluster-health; a value may come from standard input."""
     words = [word for word in process.args[1:] if word != "--no-sync"]
+    is_extended = words[:2] == ["-o", "extended"]
+    words = words[2:] if is_extended else words
+    words, options = _compared(words)
+    if words[:1] in (["set"], ["mk"], ["update"]) and len(words) == 2 and process.stdin:
+        words.append(process.stdin.decode("utf-8", "replace"))
     store = host.cluster.store
     if words[:1] == ["--version"]:
         process.out("etcdctl version 2.3.8\n")
@@ -46,17 +58,18 @@ def etcdctl(host: PretendHost, process: Process) -> int:
                 if node.get("dir"):
                     process.err(f"{key}: is a directory\n")
                     return 1
+                process.out(_extended(node, store.index) if is_extended else "")
                 process.out(f"{node['value']}\n")
             case ["set" | "mk" | "update", key, value]:
                 exist = {"mk": False, "update": True}.get(words[0])
-                store.put(key, value, prev_exist=exist)
+                store.put(key, value, prev_exist=exist, **options)
                 process.out(f"{value}\n")
-            case ["rm", *options, key]:
-                body = store.delete(key, recursive="--recursive" in options)
+            case ["rm", *flags, key]:
+                body = store.delete(key, recursive="--recursive" in flags, **options)
                 process.out(f"PrevNode.Value: {body['prevNode'].get('value', '')}\n")
-            case ["ls", *options]:
-                path = next((word for word in options if word.startswith("/")), "/")
-                node = store.get(path, recursive="--recursive" in options)["node"]
+            case ["ls", *flags]:
+                path = next((word for word in flags if word.startswith("/")), "/")
+                node = store.get(path, recursive="--recursive" in flags)["node"]
                 _ls(node, process)
             case ["member", "list"]:
                 for member in host.cluster.members:
@@ -76,6 +89,22 @@ def etcdctl(host: PretendHost, process: Process) -> int:
         process.err(f"Error:  {words_of}\n")
         return 4
     return 0
+
+
+def _compared(words: list[str]) -> tuple[list[str], Compared]:
+    """Words without ``--swap-with-index N`` and ``--with-index N``, and what is to be compared."""
+    for flag in ("--swap-with-index", "--with-index"):
+        if flag in words:
+            at = words.index(flag)
+            return [*words[:at], *words[at + 2 :]], {"prev_index": int(words[at + 1])}
+    return words, {}
+
+
+def _extended(node: dict[str, Any], index: int) -> str:
+    return (
+        f"Key: {node['key']}\nCreated-Index: {node['createdIndex']}\n"
+        f"Modified-Index: {node['modifiedIndex']}\nTTL: {node.get('ttl', 0)}\nIndex: {index}\n\n"
+    )
 
 
 def _ls(node: dict[str, object], process: Process) -> None:
@@ -104,7 +133,7 @@ def _health(host: PretendHost, process: Process) -> int:
 
 
 def fleetctl(host: PretendHost, process: Process) -> int:
-    """Lists, with and without the legend."""
+    """Lists, with and without the legend; start, destroy and cat of one unit."""
     words = process.args[1:]
     cluster = host.cluster
     if words[:1] == ["--version"]:
@@ -121,13 +150,45 @@ def fleetctl(host: PretendHost, process: Process) -> int:
         return 0
     if words[:1] == ["list-units"]:
         process.out("UNIT\t\t\tMACHINE\t\t\t\tACTIVE\tSUB\n" if has_legend else "")
-        for unit, hosts in sorted(cluster.placement.items()):
-            for machine in hosts:
-                where = f"{machine.machine_id[:8]}.../{machine.address}"
-                process.out(f"{unit}\t{where}\tactive\trunning\n")
+        addresses = {machine.machine_id: machine.address for machine in cluster.hosts}
+        for row in cluster.fleet.states():
+            name = row["machineID"] if "--full" in words else f"{row['machineID'][:8]}..."
+            where = f"{name}/{addresses[row['machineID']]}"
+            how = f"{row['systemdActiveState']}\t{row['systemdSubState']}"
+            process.out(f"{row['name']}\t{where}\t{how}\n")
         return 0
+    if words[:1] in (["start"], ["destroy"], ["cat"]) and len(words) == 2:
+        return _fleetctl_unit(host, process, *words)
     process.err(f"fleetctl: unknown subcommand: {' '.join(words[:1])!r}\n")
     return 2
+
+
+def _fleetctl_unit(host: PretendHost, process: Process, verb: str, path: str) -> int:
+    """A unit by its name, or by the path of a file of that name."""
+    fleet, name = host.cluster.fleet, path.rpartition("/")[2]
+    file = fleet.file(name)
+    if verb == "start":
+        local = host.read_file(path)
+        if file is None and local is None:
+            process.err(
+                f"Error creating units: unable to find Unit({name}) in Registry or on filesystem\n"
+            )
+            return 1
+        if file is None:
+            fleet.submit(name, list(options_of((local or b"").decode())), "launched")
+        else:
+            fleet.aim(name, "launched")
+        process.out(f"Triggered global unit {name} start\n")
+        return 0
+    if file is None:
+        process.err(f"Unit {name} not found\n" if verb == "cat" else "")
+        return 1 if verb == "cat" else 0
+    if verb == "cat":
+        process.out(file)
+    else:
+        fleet.destroy(name)
+        process.out(f"Destroyed {name}\n")
+    return 0
 
 
 def deisctl(host: PretendHost, process: Process) -> int:

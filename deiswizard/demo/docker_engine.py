@@ -70,6 +70,60 @@ def layers_of(name: str) -> tuple[Layer, ...]:
     return (Layer(*ALPINE), *own, Layer(*BASE))
 
 
+class Transfer:
+    """A pull that is going on. Whoever asks for the same image joins it; it is given up when nobody
+    listens any more, as the real engine does.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lines: list[dict[str, Any]] = []
+        self._listeners = 1
+        self._is_over = False
+
+    def join(self) -> bool:
+        """Listen too; False when it is over, so that a new one is needed."""
+        with self._changed:
+            if self._is_over or not self._listeners:
+                return False
+            self._listeners += 1
+            return True
+
+    def is_given_up(self) -> bool:
+        """Nobody listens any more."""
+        return self._listeners == 0
+
+    def feed(self, lines: Iterator[dict[str, Any]]) -> None:
+        """Pass lines on until there are no more."""
+        for line in lines:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _after(self, number: int) -> tuple[list[dict[str, Any]], bool]:
+        """The lines after the first ``number``, waited for, and whether they are the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._lines) > number or self._is_over, TICK)
+            return self._lines[number:], self._is_over
+
+    def lines(self, is_gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Every line, also those from before the listener joined."""
+        number = 0
+        try:
+            while not is_gone():
+                new, is_over = self._after(number)
+                number += len(new)
+                yield from new
+                if is_over:
+                    return
+        finally:
+            with self._changed:
+                self._listeners -= 1
+
+
 class DockerEngine:
     """One host's engine. ``free`` is the room left on its disk, in bytes; ``speed`` times life."""
 
@@ -78,9 +132,11 @@ class DockerEngine:
         self.size = size
         self.free = free
         self.speed = speed
+        self.registry_answers = True
         self._lock = threading.Lock()
         self._images: dict[str, tuple[Layer, ...]] = {}
         self._pulls = 0
+        self._transfers: dict[str, Transfer] = {}
 
     def add(self, name: str) -> None:
         """Have an image without fetching it."""
@@ -126,11 +182,26 @@ class DockerEngine:
     def pull(
         self, name: str, is_gone: Callable[[], bool] = lambda: False
     ) -> Iterator[dict[str, Any]]:
-        """The lines of a pull, as they come. Fails inside the stream, as the real engine does."""
+        """The lines of a pull, as they come; ended when ``is_gone``."""
+        key = normalised(name)
+        with self._lock:
+            transfer = self._transfers.get(key)
+            if transfer is None or not transfer.join():
+                transfer = self._transfers[key] = Transfer()
+                lines = self._pull(name, transfer.is_given_up)
+                threading.Thread(
+                    target=transfer.feed, args=(lines,), name=f"pull {key}", daemon=True
+                ).start()
+        yield from transfer.lines(is_gone)
+
+    def _pull(self, name: str, is_gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Fails inside the stream, as the real engine does."""
         repository, tag = split_tag(normalised(name))
         yield {"status": f"Pulling from {repository.removeprefix('docker.io/')}", "id": tag}
-        if not is_known(name):
+        if not is_known(name) or not self.registry_answers:
             words = f"Error: image {repository}:{tag} not found"
+            if not self.registry_answers:
+                words = "Get https://registry-1.docker.io/v2/: net/http: TLS handshake timeout"
             yield {"errorDetail": {"message": words}, "error": words}
             return
         layers = layers_of(name)

@@ -132,11 +132,13 @@ class EtcdHandler(Handler):
                 )
             case "PUT":
                 exist = {"true": True, "false": False}.get(options.get("prevExist", ""))
-                ttl = int(options["ttl"]) if options.get("ttl", "").isdecimal() else None
+                ttl = options.get("ttl", "")
+                if ttl and not ttl.isdecimal():
+                    raise StoreError(203, 'invalid value for "ttl"', store.index)
                 body, is_new = store.put(
                     path,
                     options.get("value", ""),
-                    ttl=ttl,
+                    ttl=int(ttl) if ttl else None,
                     is_dir="dir" in is_on,
                     prev_exist=exist,
                     **compare,

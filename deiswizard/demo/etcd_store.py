@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,10 +63,11 @@ class Node:
 
 
 class EtcdStore:
-    """Thread-safe. Paths begin with a slash."""
+    """Thread-safe. Paths begin with a slash. ``clock`` in seconds since the epoch."""
 
-    def __init__(self, index: int = 48_000) -> None:
+    def __init__(self, index: int = 48_000, clock: Callable[[], float] = time.time) -> None:
         self.index = index
+        self._clock = clock
         self._root = Node(children={})
         self._changed = threading.Condition(threading.RLock())
         self._history: list[tuple[int, str, dict[str, Any]]] = []
@@ -83,7 +85,7 @@ class EtcdStore:
         return node
 
     def _expire(self) -> None:
-        now = time.time()
+        now = self._clock()
 
         def sweep(path: str, node: Node) -> None:
             for name, child in list((node.children or {}).items()):
@@ -122,12 +124,12 @@ class EtcdStore:
                     out["nodes"] = nodes
         expires = node.expires
         if node.is_heartbeat:
-            expires = time.time() + HEARTBEAT_TTL - time.time() % (HEARTBEAT_TTL / 2)
+            expires = self._clock() + HEARTBEAT_TTL - self._clock() % (HEARTBEAT_TTL / 2)
         if expires is not None:
             out["expiration"] = datetime.fromtimestamp(expires, UTC).strftime(
                 "%Y-%m-%dT%H:%M:%S.%fZ"
             )
-            out["ttl"] = max(1, round(expires - time.time()))
+            out["ttl"] = max(1, math.ceil(expires - self._clock()))  # etcd rounds up
         if path:
             out |= {"modifiedIndex": node.modified, "createdIndex": node.created}
         return out
@@ -137,7 +139,7 @@ class EtcdStore:
     ) -> dict[str, Any]:
         self.index += 1
         if node is not None:
-            node.modified, node.changed = self.index, time.time()
+            node.modified, node.changed = self.index, self._clock()
             node.created = node.created or self.index
             shown = self._shown(path, node, top=False)
         else:
@@ -205,7 +207,7 @@ class EtcdStore:
             node = Node(
                 value="" if is_dir else value,
                 children={} if is_dir else None,
-                expires=time.time() + ttl if ttl else None,
+                expires=None if ttl is None else self._clock() + ttl,
                 is_heartbeat=is_heartbeat,
                 created=before.created if before and action != "set" else 0,
             )

@@ -16,12 +16,14 @@ from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.http_base import Handler, serve_on
 from deiswizard.demo.shell import Process, Shell, Write
+from deiswizard.demo.systemd import PretendSystemd
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
 
 GB = 1_000_000_000
 DISK = 40 * GB
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALMOST_FULL = int(0.4 * GB)
 
 
@@ -39,6 +41,7 @@ class PretendHost:
         self.engine = DockerEngine(free, DISK, cluster.speed)
         self.engine_runs = True
         release = cluster.scenario.wrong_release.get(self.name, cluster.scenario.release)
+        self.systemd = PretendSystemd()
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {
             path: text.encode()
@@ -50,7 +53,7 @@ class PretendHost:
                 f"COREOS_PUBLIC_IPV4=203.0.113.{10 + number}\n",
                 "/etc/machine-id": f"{self.machine_id}\n",
                 "/etc/hostname": f"{self.name}\n",
-                "/proc/sys/kernel/random/boot_id": f"{uuid.uuid5(uuid.NAMESPACE_DNS, self.name)}\n",
+                BOOT_ID: f"{uuid.uuid4()}\n",
                 "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
                 "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
             }.items()
@@ -66,6 +69,12 @@ class PretendHost:
     def has_etcdctl(self) -> bool:
         """Whether etcdctl on this host reaches etcd (a scenario may break it)."""
         return self.name not in self.cluster.scenario.no_etcdctl
+
+    def reboot(self) -> None:
+        """Another boot id; nothing of what ran is left."""
+        self.write_file(BOOT_ID, f"{uuid.uuid4()}\n".encode())
+        self.systemd.reboot()
+        self.cluster.fleet.joined(self)
 
     def read_file(self, path: str) -> bytes | None:
         """A file's content, None when there is none."""

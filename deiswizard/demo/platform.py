@@ -110,20 +110,24 @@ def _age(cluster: PretendCluster, key: str) -> None:
         node.changed = time.time() - 86_400
 
 
+def register(cluster: PretendCluster, host: PretendHost) -> None:
+    """What a machine's fleetd says of itself, as long as it lives."""
+    body = {
+        "ID": host.machine_id,
+        "PublicIP": host.address,
+        "Metadata": METADATA,
+        "Capabilities": {"GRPC": False},
+        "Version": "0.11.7",
+    }
+    path = f"/_coreos.com/fleet/machines/{host.machine_id}/object"
+    cluster.store.put(path, json.dumps(body), is_heartbeat=True)
+
+
 def _fleet(cluster: PretendCluster) -> None:
     """Fleet 0.11's registry: machines, jobs, unit files by hash, states by machine."""
     store, prefix = cluster.store, "/_coreos.com/fleet"
     for host in cluster.hosts:
-        body = {
-            "ID": host.machine_id,
-            "PublicIP": host.address,
-            "Metadata": METADATA,
-            "Capabilities": {"GRPC": False},
-            "Version": "0.11.7",
-        }
-        store.put(
-            f"{prefix}/machines/{host.machine_id}/object", json.dumps(body), is_heartbeat=True
-        )
+        register(cluster, host)
     for unit, hosts in cluster.placement.items():
         raw = unit_file(unit)
         digest = hashlib.sha1(raw.encode()).digest()

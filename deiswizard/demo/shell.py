@@ -1,7 +1,7 @@
 """A small shell: enough of ``sh`` for the commands that the wizard and a curious person send.
 
 Knows ``;`` ``&&`` ``||`` ``|``, quotes, ``>`` ``>>`` ``<`` ``2>`` ``2>&1``, ``NAME=value`` before a
-command and ``$NAME``. A command that does not exist answers 127, as in any shell.
+command, ``$NAME`` and ``for NAME in ...; do ...; done``. A command that does not exist answers 127, as in any shell.
 """
 
 from __future__ import annotations
@@ -57,11 +57,28 @@ class Shell:
 
     def run(self, text: str, process: Process) -> int:
         """Run a command line; the exit status of its last command."""
+        return self._run(_tokens(text), process)
+
+    def _loop(self, words: list[str], process: Process) -> int:
+        """What stands between ``for`` and its ``done``."""
+        start = words.index("do")
+        status = 0
+        for word in words[2 : start - 1]:
+            process.environ[words[0]] = _plain(word, process.environ)
+            status = self._run(words[start + 1 :], process)
+            if process.gone.is_set():
+                break
+        return status
+
+    def _run(self, words: list[str], process: Process) -> int:
         status = 0
         pending = ";"
-        words = _tokens(text)
         index = 0
         while index < len(words):
+            if words[index] == "for" and pending == ";":
+                end = _end_of_loop(words, index)
+                status = self._loop(words[index + 1 : end], process)
+                index = end + 1
             pipeline: list[list[str]] = [[]]
             while index < len(words) and words[index] not in (";", "&&", "||", "&"):
                 if words[index] == "|":
@@ -74,11 +91,14 @@ class Shell:
             runs = pending in (";", "&") or (pending == "&&") == (status == 0)
             if runs and any(pipeline):
                 status = self._pipeline(pipeline, process)
+                process.environ["?"] = str(status)
             elif not runs and pending == "&&" and operator == "||":
                 pass
             pending = operator
             if process.gone.is_set():
                 return 130
+            if runs and pipeline[-1][:1] == ["exit"]:
+                return status
         return status
 
     def _pipeline(self, pipeline: list[list[str]], process: Process) -> int:
@@ -179,6 +199,16 @@ def _tokens(text: str) -> list[str]:
             word += char
             index += 1
     return [*found, word] if word else found
+
+
+def _end_of_loop(words: list[str], start: int) -> int:
+    """Where the ``done`` of a ``for`` stands."""
+    depth = 0
+    for index in range(start, len(words)):
+        depth += {"for": 1, "done": -1}.get(words[index], 0)
+        if not depth:
+            return index
+    return len(words)
 
 
 def _plain(word: str, environ: Mapping[str, str]) -> str:

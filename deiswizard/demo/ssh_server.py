@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from paramiko.common import MSG_CHANNEL_REQUEST
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
     from deiswizard.demo.host import PretendHost
+
+READS_STDIN = re.compile(r"cat [>|]|tee|^\s*(sh|bash)\s*$|etcdctl (set|mk) (--\S+ \S+ )?\S+$")
+"""Commands that wait for their standard input; others begin without it."""
 
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 SSH_PORT = 22
@@ -85,6 +89,11 @@ class ServerTransport(paramiko.Transport):
             MSG_CHANNEL_REQUEST: self._request_then_start,
         }
 
+    def run(self) -> None:
+        """The thread; a connection within a connection that was cut ends without a traceback."""
+        with contextlib.suppress(EOFError, OSError):
+            super().run()
+
     def serve(self) -> None:
         """Start speaking; a thread of its own takes the channels."""
         self.start_server(server=self._interface, event=threading.Event())
@@ -109,7 +118,12 @@ class ServerTransport(paramiko.Transport):
             ).start()
 
     def _accept(self) -> None:
-        """Connect each new channel with what it asked for."""
+        """Connect each new channel with what it asked for.
+
+        All are held until they are closed: paramiko closes a channel that nobody refers to, such
+        as one whose command has not been named yet.
+        """
+        held: list[paramiko.Channel] = []
         while self.is_active() or not self.is_authenticated():
             channel = self.accept(1.0)
             if self._cluster.is_closed or (channel is None and not self.is_alive()):
@@ -117,6 +131,7 @@ class ServerTransport(paramiko.Transport):
             if channel is None:
                 continue
             number = channel.get_id()
+            held = [channel, *(one for one in held if not one.closed)]
             if path := self._interface.paths.pop(number, ""):
                 self._host.serve_socket(path, channel)
             elif destination := self._interface.destinations.pop(number, None):
@@ -143,7 +158,7 @@ class ServerTransport(paramiko.Transport):
 
         stdin = b""
         with contextlib.suppress(Exception):
-            if "cat >" in command or "tee" in command or command.strip() in ("sh", "bash"):
+            if READS_STDIN.search(command):
                 stdin = channel.makefile("rb").read()
         status = self._host.execute(
             command,

@@ -36,12 +36,39 @@ class ImagePresent(Frozen):
 
 
 class DiskRoom(Frozen):
-    """The file system that holds ``path`` has at least ``needed`` bytes free."""
+    """The file system that holds ``path`` has at least ``needed`` bytes free.
+
+    ``images`` are what the room is for, with the bytes of each: what the host has got by now, in a
+    run that is taken up again, needs no room any more.
+    """
 
     kind: Literal["disk-room"] = "disk-room"
     host: str
     path: str
     needed: int
+    images: tuple[tuple[str, int], ...] = ()
 
 
-Condition = Annotated[CommandSays | KeyIs | ImagePresent | DiskRoom, Field(discriminator="kind")]
+class UnitDone(Frozen):
+    """A one-shot fleet unit has ended well on one machine (active/exited).
+
+    It never will once it has failed there. ``machine`` is the whole machine id, ``host`` its name.
+    """
+
+    kind: Literal["unit-done"] = "unit-done"
+    unit: str
+    host: str
+    machine: str
+
+
+class UnitGone(Frozen):
+    """fleet knows no such unit, and no machine reports anything of it."""
+
+    kind: Literal["unit-gone"] = "unit-gone"
+    unit: str
+
+
+Condition = Annotated[
+    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitGone,
+    Field(discriminator="kind"),
+]

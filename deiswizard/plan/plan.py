@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deiswizard.frozen import Frozen
 from deiswizard.plan.step import Step
@@ -13,12 +13,16 @@ from deiswizard.vocabulary import Danger
 
 
 class Change(Frozen):
-    """One setting: where, what it is, what it shall be. None: it does not exist (before or after)."""
+    """One setting: where, what it is, what it shall be. None: it does not exist (before or after).
+
+    ``steps`` are the ids of the steps that make it, all of them; empty: the plan's as a whole.
+    """
 
     where: str
     current: str | None
     desired: str | None
     note: str = ""
+    steps: tuple[str, ...] = ()
 
     @property
     def sign(self) -> str:
@@ -41,6 +45,11 @@ class Stage(Frozen):
     title: str
     steps: tuple[Step, ...]
     hosts_at_a_time: int = 32
+
+    def undoing(self, *steps: str) -> Stage:
+        """The same stage, tied to the steps whose change it takes back."""
+        tied = (step.model_copy(update={"undoes": steps}) for step in self.steps)
+        return self.model_copy(update={"steps": tuple(tied)})
 
 
 class Impact(Frozen):
@@ -86,7 +95,8 @@ class Plan(Frozen):
     """What will change and run. Can be saved and read; the runner's only input.
 
     ``choices`` are the choices it was made from, as JSON without secrets. ``undo`` are the stages
-    that take it back, empty when ``impact.undo`` says that it cannot be or needs not be.
+    that take it back, what was done last first; empty when ``impact.undo`` says that it cannot be or
+    needs not be. ``undo_of`` is the run that an undo takes back.
     """
 
     version: Literal[1] = 1
@@ -101,6 +111,21 @@ class Plan(Frozen):
     undo: tuple[Stage, ...] = ()
     secrets: tuple[str, ...] = ()
     is_undo: bool = False
+    undo_of: str = ""
+
+    @model_validator(mode="after")
+    def _undo_goes_backwards(self) -> Plan:
+        """A way back that names a step nobody has would never be taken."""
+        numbers = {step.id: n for n, stage in enumerate(self.stages) for step in stage.steps}
+        last = len(self.stages)
+        for step in (step for stage in self.undo for step in stage.steps if step.undoes):
+            if missing := set(step.undoes) - set(numbers):
+                raise ValueError(f"undo step {step.id} undoes what is no step: {sorted(missing)}")
+            number = max(numbers[name] for name in step.undoes)
+            if number > last:
+                raise ValueError(f"undo step {step.id} comes too late: the last change goes first")
+            last = number
+        return self
 
     @property
     def steps(self) -> Iterator[Step]:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from deiswizard.plan.conditions import UnitDone, UnitGone
 from deiswizard.plan.plan import Plan, Stage
-from deiswizard.plan.step import GuardStep, WaitStep, shown
-from deiswizard.vocabulary import Danger
+from deiswizard.plan.step import (
+    DestroyUnitStep,
+    GuardStep,
+    JobStep,
+    PullStep,
+    Step,
+    SubmitUnitStep,
+    WaitStep,
+    shown,
+)
+from deiswizard.vocabulary import Danger, JobWay
 
 View = Literal["changes", "commands", "impact"]
 LONGEST_VALUE = 200
@@ -15,17 +25,19 @@ LONGEST_VALUE = 200
 
 @dataclass(frozen=True)
 class CommandLine:
-    """One command: what it is for, its exact text, and what it can cost."""
+    """One command: what it is for, its exact text, what it can cost, and how it is run if not simply
+    to its end.
+    """
 
     title: str
     text: str
     danger: Danger
-    kind: str
+    how: str = ""
 
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """The commands of one stage on one host; ``host`` empty: on the cluster (etcd)."""
+    """The commands of one stage on one host; empty: on the cluster (etcd), or ``fleet``."""
 
     stage: str
     host: str
@@ -58,18 +70,32 @@ def commands(plan: Plan) -> tuple[CommandGroup, ...]:
     """Every command, stage by stage and host by host, in the order in which it runs."""
     groups = []
     for stage in plan.stages:
-        hosts = dict.fromkeys(step.host for step in stage.steps)
+        hosts = dict.fromkeys(place_of(step) for step in stage.steps)
         for host in hosts:
             lines = []
             for step in stage.steps:
-                if step.host != host:
+                if place_of(step) != host:
                     continue
-                kind: str = step.kind
-                if isinstance(step, WaitStep):
-                    kind = f"wait, {step.timeout:.0f} s at most"
-                lines.append(CommandLine(step.title, shown(step), step.danger, kind))
+                lines.append(CommandLine(step.title, shown(step), step.danger, _how(step)))
             groups.append(CommandGroup(stage.title, host, tuple(lines)))
     return tuple(groups)
+
+
+def place_of(step: Step) -> str:
+    """The host of a step; of one that concerns the cluster, ``fleet`` or nothing (etcd)."""
+    if step.host:
+        return step.host
+    condition = getattr(step, "condition", None)
+    is_fleets = isinstance(step, SubmitUnitStep | DestroyUnitStep)
+    return "fleet" if is_fleets or isinstance(condition, UnitDone | UnitGone) else ""
+
+
+def _how(step: Step) -> str:
+    if isinstance(step, WaitStep):
+        return f"wait, {step.timeout:.0f} s at most"
+    if isinstance(step, JobStep | PullStep):
+        return "job, as a unit" if step.way is JobWay.UNIT else "job, by setsid"
+    return ""
 
 
 def impact(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:

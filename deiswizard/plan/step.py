@@ -8,18 +8,24 @@ because argv can be read by everybody on the host.
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from deiswizard.frozen import Frozen
-from deiswizard.plan.conditions import CommandSays, Condition, DiskRoom, ImagePresent, KeyIs
-from deiswizard.vocabulary import Danger
-
-SECRET = re.compile(r"\$\{secret:([A-Za-z0-9_./-]+)\}")
-"""The place of a secret in a text."""
+from deiswizard.plan.conditions import (
+    CommandSays,
+    Condition,
+    DiskRoom,
+    ImagePresent,
+    KeyIs,
+    UnitDone,
+    UnitGone,
+)
+from deiswizard.plan.quoting import SECRET as SECRET
+from deiswizard.plan.quoting import heredoc
+from deiswizard.vocabulary import Danger, JobWay
 
 
 class _StepBase(Frozen):
@@ -27,7 +33,9 @@ class _StepBase(Frozen):
 
     ``host`` is empty for a step that concerns the cluster (an etcd key). ``needs`` names steps of
     the same stage that must be done first. ``timeout`` in seconds. ``undo`` says in words how it
-    is taken back, or that it cannot be.
+    is taken back, or that it cannot be. ``undoes``, in a step of ``Plan.undo``: the ids of the plan's
+    steps whose change it takes back, so that nothing is taken back that a run never did; empty: it
+    belongs to the way back as a whole.
     """
 
     id: str
@@ -37,24 +45,45 @@ class _StepBase(Frozen):
     needs: tuple[str, ...] = ()
     timeout: float = 60.0
     undo: str = ""
+    undoes: tuple[str, ...] = ()
 
 
 class CommandStep(_StepBase):
     """A command run by the host's ``sh``.
 
-    ``progress`` names a reader of its output in ``run/progress.py`` (``preseed``), if any.
+    For what takes a few seconds at most; longer ones are a JobStep.
     """
 
     kind: Literal["command"] = "command"
     command: str
     sudo: bool = False
     stdin: str = ""
-    progress: str = ""
 
     @model_validator(mode="after")
     def _no_secret_in_argv(self) -> CommandStep:
         if SECRET.search(self.command):
             raise ValueError("a secret may not stand in a command; use stdin")
+        return self
+
+
+class JobStep(_StepBase):
+    """A long command that goes on on its host whatever becomes of the connection or the wizard.
+
+    Run by the host's ``sh`` as the user core, detached as ``way`` says (``cluster/jobs.py``).
+    Nobody can be kept from reading it on the host, so it holds no secret. ``progress`` names a
+    reader of its output in ``run/progress.py`` (``preseed``), if any. ``timeout`` is how long it
+    usually takes at most: it is told, not enforced.
+    """
+
+    kind: Literal["job"] = "job"
+    command: str
+    way: JobWay
+    progress: str = ""
+
+    @model_validator(mode="after")
+    def _no_secret(self) -> JobStep:
+        if SECRET.search(self.command):
+            raise ValueError("a secret may not stand in a job")
         return self
 
 
@@ -86,18 +115,56 @@ class RemoveKeyStep(_StepBase):
     expect: int | None = None
 
 
+class SubmitUnitStep(_StepBase):
+    """A fleet unit submitted and launched. There must be none of that name.
+
+    ``content`` is the unit file. Whoever may ask fleet can read it, so it holds no secret.
+    """
+
+    kind: Literal["submit-unit"] = "submit-unit"
+    unit: str
+    content: str
+
+    @model_validator(mode="after")
+    def _no_secret(self) -> SubmitUnitStep:
+        if SECRET.search(self.content):
+            raise ValueError("a secret may not stand in a unit")
+        return self
+
+
+class DestroyUnitStep(_StepBase):
+    """A fleet unit destroyed: it stops on every machine, and its file is gone.
+
+    ``expect`` are digests (``cluster/unit_files.py``) of the files that may be destroyed; a unit
+    with another one is somebody else's.
+    """
+
+    kind: Literal["destroy-unit"] = "destroy-unit"
+    unit: str
+    expect: tuple[str, ...]
+
+
 class PullStep(_StepBase):
-    """An image pulled by the host's Docker engine, asked through its API, then inspected."""
+    """An image pulled on its host as a job, watched layer by layer through the engine's API, then
+    inspected.
+    """
 
     kind: Literal["pull"] = "pull"
     image: str
+    way: JobWay
+
+    @property
+    def command(self) -> str:
+        """What the job runs."""
+        return f"docker pull {shlex.quote(self.image)}"
 
 
 class WaitStep(_StepBase):
     """A condition awaited: polled every ``interval`` seconds for ``timeout`` seconds at most.
 
     ``waiting_for`` finishes the sentence "waiting for ...". ``on_timeout`` explains, when time is
-    up, what usually is the cause and what to do.
+    up, what usually is the cause and what to do. A condition that will never hold ends the wait at
+    once; ``on_retry`` is what root on the host then runs first when the step is tried again.
     """
 
     kind: Literal["wait"] = "wait"
@@ -105,6 +172,7 @@ class WaitStep(_StepBase):
     waiting_for: str
     interval: float = 2.0
     on_timeout: str = ""
+    on_retry: str = ""
 
 
 class GuardStep(_StepBase):
@@ -119,7 +187,16 @@ class GuardStep(_StepBase):
 
 
 Step = Annotated[
-    CommandStep | UploadStep | WriteKeyStep | RemoveKeyStep | PullStep | WaitStep | GuardStep,
+    CommandStep
+    | JobStep
+    | UploadStep
+    | WriteKeyStep
+    | RemoveKeyStep
+    | SubmitUnitStep
+    | DestroyUnitStep
+    | PullStep
+    | WaitStep
+    | GuardStep,
     Field(discriminator="kind"),
 ]
 
@@ -151,33 +228,57 @@ def shown_key_removal(key: str) -> str:
     return f"etcdctl rm {key}"
 
 
-def shown_condition(condition: CommandSays | KeyIs | ImagePresent | DiskRoom) -> str:
+def as_run(command: str, *, sudo: bool) -> str:
+    """The command as the host's shell gets it."""
+    return f"sudo -n sh -c {shlex.quote(command)}" if sudo else command
+
+
+def shown_upload(step: UploadStep) -> str:
+    """The command that puts its standard input where a file is uploaded to."""
+    command = f"install -m {step.mode:04o} /dev/stdin {shlex.quote(step.path)}"
+    return f"sudo -n {command}" if step.sudo else command
+
+
+def shown_condition(condition: Condition) -> str:
     """The command that asks what a condition asks."""
     match condition:
         case CommandSays():
-            return f"sudo -n {condition.command}" if condition.sudo else condition.command
+            return as_run(condition.command, sudo=condition.sudo)
         case KeyIs():
-            return f"etcdctl get {condition.key}"
+            return f"etcdctl get {shlex.quote(condition.key)}"
         case ImagePresent():
-            return f"docker inspect {condition.image}"
+            return f"docker inspect {shlex.quote(condition.image)}"
         case DiskRoom():
-            return f"df -P -k {condition.path}"
+            return f"df -P -k {shlex.quote(condition.path)}"
+        case UnitDone() | UnitGone():
+            return "fleetctl list-units --full --no-legend"
 
 
 def shown(step: Step) -> str:
     """The exact command of a step, secrets masked: what the preview shows and a person could type."""
     match step:
         case CommandStep():
-            command = f"sudo -n sh -c {shlex.quote(step.command)}" if step.sudo else step.command
+            command = as_run(step.command, sudo=step.sudo)
             stdin = SECRET.sub(lambda match: f"<secret: {match[1]}>", step.stdin)
             return f"{command} <<< {shlex.quote(stdin)}" if stdin else command
         case UploadStep():
-            return f"install -m {step.mode:04o} /dev/stdin {shlex.quote(step.path)}"
+            return shown_upload(step)
         case WriteKeyStep():
             return shown_key_write(step.key, step.value)
         case RemoveKeyStep():
             return shown_key_removal(step.key)
-        case PullStep():
-            return f"docker pull {step.image}"
+        case JobStep() | PullStep():
+            return step.command
+        case SubmitUnitStep():
+            here = heredoc(step.content)
+            lines = [here[0], *here[1]] if here else [f"<<< {shlex.quote(step.content)}"]
+            return "\n".join(
+                [f"cat > {step.unit} {lines[0]}", *lines[1:], f"fleetctl start {step.unit}"]
+            )
+        case DestroyUnitStep():
+            return f"fleetctl destroy {step.unit}"
+        case WaitStep() if step.on_retry:
+            asks = shown_condition(step.condition)
+            return f"{asks}    # a retry first: {as_run(step.on_retry, sudo=True)}"
         case WaitStep() | GuardStep():
             return shown_condition(step.condition)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from deiswizard.cluster.probe_script import DOCKER_DISK
 from deiswizard.cluster.snapshot import Evidence, HostFacts, Snapshot
+from deiswizard.recommendations import preseed_fleet
 from deiswizard.recommendations.base import (
     Assessment,
     Finding,
-    FormField,
-    Option,
     Problem,
     Recommendation,
 )
@@ -23,6 +22,7 @@ from deiswizard.recommendations.preseed_choices import (
     room_problem,
     wanted,
 )
+from deiswizard.recommendations.preseed_form import FIELDS
 from deiswizard.recommendations.preseed_images import (
     DATA_IMAGE,
     STORE_ADMIN,
@@ -66,6 +66,8 @@ def assess(snapshot: Snapshot) -> Assessment:
                 )
             )
     findings += _findings_on_hosts(snapshot, readable, images)
+    of_unit = preseed_fleet.findings(snapshot)
+    findings += of_unit
     have = sum(len(images) - len(missing_on(host, images)) for host in readable)
     total = len(images) * len(snapshot.hosts)
     if not images:
@@ -80,7 +82,7 @@ def assess(snapshot: Snapshot) -> Assessment:
     status = Status.PARTLY if have else Status.TO_DO
     if not readable or not snapshot.keys_read:
         status = Status.UNKNOWN
-    elif have == total:
+    elif have == total and not of_unit:
         status = Status.OK
     lacking = {host.name: missing_on(host, images) for host in readable}
     size = sum(bytes_missing(snapshot, names) for names in lacking.values())
@@ -92,6 +94,8 @@ def assess(snapshot: Snapshot) -> Assessment:
         if missing
         else "Every host has every image that Deis needs here."
     )
+    if preseed_fleet.covers_new_hosts(snapshot):
+        explanation += " Hosts that join later are preseeded by fleet."
     return Assessment(
         recommendation="preseed",
         status=status,
@@ -169,17 +173,26 @@ def _findings_on_hosts(
 
 
 def defaults(snapshot: Snapshot) -> PreseedChoices:
-    """Every host that answered; pull; three side by side; what Deis uses besides its components."""
+    """Every host that answered; three side by side; what Deis uses besides its components.
+
+    By fleet where there are many hosts or they come and go, else by pulls.
+    """
     extras = [DATA_IMAGE]
     if any(name.startswith("store-") for name in components_in_use(snapshot)):
         admin = image_of(snapshot, STORE_ADMIN)
         extras += [admin.name] if admin else []
-    hosts = tuple(host.name for host in snapshot.hosts if host.images is not None)
-    return PreseedChoices(hosts=hosts, extra_images=tuple(extras))
+    extras += [name for name in preseed_fleet.kept_extras(snapshot) if name not in extras]
+    return PreseedChoices(
+        hosts=tuple(host.name for host in preseed_fleet.readable_hosts(snapshot)),
+        method=preseed_fleet.best_method(snapshot),
+        extra_images=tuple(extras),
+    )
 
 
 def check_choices(snapshot: Snapshot, choices: PreseedChoices) -> tuple[Problem, ...]:
     """What cannot work, and what might not."""
+    if choices.method == "fleet":
+        return _check_fleet(snapshot, choices)
     problems = []
     if not choices.hosts:
         problems.append(Problem(field="hosts", what="no host is chosen", allowed="at least one"))
@@ -223,11 +236,46 @@ def check_choices(snapshot: Snapshot, choices: PreseedChoices) -> tuple[Problem,
     return tuple(problems)
 
 
-def verify(_before: Snapshot, after: Snapshot, choices: PreseedChoices) -> tuple[Check, ...]:
-    """Every image on every chosen host, as the new look found it."""
+def _check_fleet(snapshot: Snapshot, choices: PreseedChoices) -> tuple[Problem, ...]:
+    """The same for the method that leaves no host out."""
+    images = wanted(snapshot, choices)
+    problems = [
+        Problem(
+            field="method",
+            what=f"{name!r} is not an image name, so it is not put into a fleet unit",
+            allowed="repository:tag, in /deis/<component>/image too",
+        )
+        for name in images
+        if not preseed_fleet.is_safe(name)
+    ]
+    readable = preseed_fleet.readable_hosts(snapshot)
+    if not readable:
+        problems.append(Problem(field="method", what="the images of no host can be looked at"))
+    for host in readable:
+        if short := room_problem(snapshot, host, missing_on(host, images)):
+            what = f"{host.name}: {short}. Free some space: this method leaves no host out"
+            problems.append(Problem(field="method", what=what, blocks=False))
+    problems += [
+        Problem(
+            field="method",
+            what=f"{host.name} cannot be looked at; the unit runs there too",
+            blocks=False,
+        )
+        for host in snapshot.hosts
+        if host not in readable
+    ]
+    return tuple(problems)
+
+
+def verify(before: Snapshot, after: Snapshot, choices: PreseedChoices) -> tuple[Check, ...]:
+    """Every image on every chosen host, as the new look found it; and the fleet unit, if chosen."""
     images = wanted(after, choices)
-    checks = []
-    for name in choices.hosts:
+    checks: list[Check] = []
+    names = choices.hosts
+    if choices.method == "fleet":
+        names = tuple(host.name for host in preseed_fleet.readable_hosts(before))
+        checks += preseed_fleet.checks(after, names, images)
+    for name in names:
         host = after.host(name)
         if host is None or host.images is None:
             checks.append(Check(title=f"{name} has every image", ok=None, evidence="not reachable"))
@@ -241,48 +289,6 @@ def verify(_before: Snapshot, after: Snapshot, choices: PreseedChoices) -> tuple
     return tuple(checks)
 
 
-def _host_options(snapshot: Snapshot) -> tuple[Option, ...]:
-    images = [image.name for image in needed_images(snapshot)]
-    options = []
-    for host in snapshot.hosts:
-        if host.images is None:
-            why = host.trouble.what if host.trouble else "its Docker engine does not answer"
-            options.append(
-                Option(host.name, f"{host.name}  {host.address}", warning=why, enabled=False)
-            )
-            continue
-        lacks = missing_on(host, images)
-        free = f"{in_gb(host.disk.free)} free" if host.disk else ""
-        options.append(
-            Option(
-                host.name,
-                f"{host.name}  {host.address}",
-                note=f"{len(images) - len(lacks)}/{len(images)} images   {free}",
-                explain="Missing here: " + (", ".join(lacks) or "nothing") + ".",
-                warning=room_problem(snapshot, host, lacks),
-            )
-        )
-    return tuple(options)
-
-
-METHODS = (
-    Option(
-        "pull",
-        "pull through the Docker API",
-        recommended=True,
-        explain="Each host's engine is asked for each missing image over the SSH connection: you see "
-        "bytes, rate and time left, and every image is checked afterwards. If the link breaks, the "
-        "pull starts again where the engine kept finished layers.",
-    ),
-    Option(
-        "script",
-        "the hosts' own preseed script",
-        explain="/run/deis/bin/preseed, as the Deis documentation has it. It shows no bytes, pulls all "
-        "twelve components whether they are used or not, and its exit status says nothing (only its "
-        "last image counts): every image is checked afterwards.",
-    ),
-)
-
 RECOMMENDATION = Recommendation(
     id="preseed",
     number=4,
@@ -291,30 +297,7 @@ RECOMMENDATION = Recommendation(
     "for a download.",
     doc="Production deployments, Preseeding containers",
     choices=PreseedChoices,
-    fields=(
-        FormField(
-            "hosts",
-            "Hosts",
-            "many",
-            "Where the images shall be. A host that is left out downloads them during a failover.",
-            options=_host_options,
-        ),
-        FormField("method", "Method", "one", options=lambda snapshot: METHODS),
-        FormField(
-            "hosts_at_a_time",
-            "Hosts at a time",
-            "number",
-            "How many hosts pull side by side, 1 to 32. Two or three spare the registry and the line.",
-        ),
-        FormField(
-            "extra_images",
-            "Extra images",
-            "list",
-            "What else shall be there. Deis uses alpine:3.2 for its data containers, and store-admin "
-            "to repair Ceph; neither is in the hosts' script. Separate names by spaces.",
-            placeholder="repository:tag",
-        ),
-    ),
+    fields=FIELDS,
     assess=assess,
     defaults=defaults,
     check_choices=check_choices,

@@ -25,10 +25,14 @@ SCRIPT = "/run/deis/bin/preseed"
 
 
 class PreseedChoices(Choices):
-    """On which hosts, how, how many side by side, and which images besides Deis's own."""
+    """On which hosts, how, how many side by side, and which images besides Deis's own.
+
+    The method ``fleet`` is for every host, all at once: ``hosts`` and ``hosts_at_a_time`` mean
+    nothing to it.
+    """
 
     hosts: tuple[str, ...] = Field(description="hosts to preseed")
-    method: Literal["pull", "script"] = "pull"
+    method: Literal["pull", "script", "fleet"] = "pull"
     hosts_at_a_time: int = Field(default=3, ge=1, le=32)
     extra_images: tuple[str, ...] = ()
 

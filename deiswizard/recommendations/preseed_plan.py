@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deiswizard.cluster.image_names import registry_of
-from deiswizard.cluster.probe_script import COMPONENTS, DOCKER_DISK
+from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
-from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
-from deiswizard.plan.step import CommandStep, GuardStep, PullStep, Step
+from deiswizard.plan.step import JobStep, PullStep, WaitStep
+from deiswizard.recommendations import preseed_fleet_plan
+from deiswizard.recommendations.jobs import job_notes
 from deiswizard.recommendations.preseed_choices import (
-    ROOM_FACTOR,
     SCRIPT,
     PreseedChoices,
     bytes_missing,
@@ -20,33 +19,43 @@ from deiswizard.recommendations.preseed_choices import (
     missing_on,
     wanted,
 )
+from deiswizard.recommendations.preseed_fleet import UNIT, readable_hosts
+from deiswizard.recommendations.preseed_fleet_plan import NO_UNIT
 from deiswizard.recommendations.preseed_images import components_in_use, image_of
+from deiswizard.recommendations.preseed_stages import guard_stage, look_stage
 from deiswizard.vocabulary import Danger
 
+NO_UNDO = "not needed: an image that is there does no harm (docker rmi NAME removes one)"
 PULL_TIMEOUT = 3600.0
 SCRIPT_TIMEOUT = 4 * 3600.0
 
 
 def plan(snapshot: Snapshot, choices: PreseedChoices) -> Plan:
-    """Guards, the pulls (or the hosts' script), and a look at every image on every host."""
+    """Guards, the pulls (or the hosts' script, or the fleet unit), and a look at every image."""
     images = wanted(snapshot, choices)
     if not images:
         raise PreconditionError(
             "which images Deis needs here is not known",
             do="set /deis/platform/version, then look again",
         )
+    is_fleets = choices.method == "fleet"
     hosts = [host for name in choices.hosts if (host := snapshot.host(name)) is not None]
+    if is_fleets:
+        hosts = list(readable_hosts(snapshot))
     lacking = {host.name: missing_on(host, images) for host in hosts}
     busy = [host for host in hosts if lacking[host.name]]
+    size = sum(bytes_missing(snapshot, names) for names in lacking.values())
+    unit = preseed_fleet_plan.parts(snapshot, hosts, images, size) if is_fleets else NO_UNIT
     stages = []
-    if busy:
-        stages.append(_guards(snapshot, busy, lacking))
+    if busy and is_fleets:
+        stages.append(guard_stage(snapshot, busy, lacking))
+    elif busy:
+        stages.append(guard_stage(snapshot, busy, lacking))
         if choices.method == "script":
             stages += _script_stages(snapshot, choices, busy, lacking)
         else:
             stages.append(_pull_stage("pull", "Pull", choices, busy, lacking))
-    stages.append(_look_stage(hosts, images))
-    size = sum(bytes_missing(snapshot, names) for names in lacking.values())
+    stages += [*unit.stages, look_stage(hosts, images)]
     keys = [f"/deis/{name}/image" for name in components_in_use(snapshot)]
     keys.append("/deis/platform/version")
     return Plan(
@@ -54,17 +63,23 @@ def plan(snapshot: Snapshot, choices: PreseedChoices) -> Plan:
         title="Preseeding containers",
         cluster=snapshot.cluster,
         choices=choices.model_dump(mode="json"),
-        changes=tuple(
-            Change(where=f"{host.name}  {name}", current=None, desired="present")
+        changes=unit.changes
+        + tuple(
+            Change(
+                where=f"{host.name}  {name}",
+                current=None,
+                desired="present",
+                steps=_makers(stages, host.name, name),
+            )
             for host in busy
             for name in lacking[host.name]
         ),
         stages=tuple(stages),
         impact=Impact(
-            danger=Danger.WRITE if busy else Danger.READ,
-            duration=f"about {in_gb(size)} to fetch in all, {choices.hosts_at_a_time} hosts at a time",
-            undo="not needed: an image that is there does no harm (docker rmi NAME removes one)",
-            notes=_notes(snapshot, choices),
+            danger=Danger.WRITE if busy or unit.changes else Danger.READ,
+            duration=f"about {in_gb(size)} to fetch in all, {at_once(choices, hosts)}",
+            undo=unit.undo_words or NO_UNDO,
+            notes=unit.notes if is_fleets else (*_notes(snapshot, choices), *job_notes(busy)),
         ),
         basis=Basis(
             taken_at=snapshot.taken_at,
@@ -72,10 +87,27 @@ def plan(snapshot: Snapshot, choices: PreseedChoices) -> Plan:
             keys=tuple(
                 KeyBasis(key=key, index=fact.index if (fact := snapshot.key(key)) else 0)
                 for key in keys
-            ),
+            )
+            + unit.basis,
             machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
         ),
+        undo=unit.undo,
     )
+
+
+def at_once(choices: PreseedChoices, hosts: Sequence[HostFacts]) -> str:
+    """How many hosts pull side by side, in words."""
+    if choices.method == "fleet":
+        return f"all {len(hosts)} hosts at once"
+    return f"{choices.hosts_at_a_time} hosts at a time"
+
+
+def _makers(stages: Sequence[Stage], host: str, image: str) -> tuple[str, ...]:
+    """The pull; or what runs there, which must be followed by a look that finds the image."""
+    steps = [step for stage in stages for step in stage.steps if step.host == host]
+    pulls = [s.id for s in steps if isinstance(s, PullStep) and s.image == image]
+    scripts = [s.id for s in steps if isinstance(s, JobStep | WaitStep)]
+    return tuple(pulls) or (*scripts, f"look:{host}:{image}")
 
 
 def _notes(snapshot: Snapshot, choices: PreseedChoices) -> tuple[str, ...]:
@@ -88,47 +120,9 @@ def _notes(snapshot: Snapshot, choices: PreseedChoices) -> tuple[str, ...]:
         notes.append(f"not on {', '.join(unread)}: the images there could not be read")
     if chosen:
         notes.append(f"not on {', '.join(chosen)}: not chosen")
+    if snapshot.unit(UNIT) is not None:
+        notes.append(f"the fleet unit {UNIT} stays as it is: the method 'fleet' makes it anew")
     return tuple(notes)
-
-
-def _guards(
-    snapshot: Snapshot, hosts: Sequence[HostFacts], lacking: dict[str, tuple[str, ...]]
-) -> Stage:
-    steps: list[Step] = []
-    for host in hosts:
-        needed = int(bytes_missing(snapshot, lacking[host.name]) * ROOM_FACTOR)
-        steps.append(
-            GuardStep(
-                id=f"room:{host.name}",
-                title="room on Docker's disk",
-                host=host.name,
-                condition=DiskRoom(host=host.name, path=DOCKER_DISK, needed=needed),
-                otherwise=f"less than {in_gb(needed)} free on {DOCKER_DISK}: free some space, "
-                "or leave this host out",
-            )
-        )
-        for registry in dict.fromkeys(registry_of(name) for name in lacking[host.name]):
-            steps.append(_registry_guard(host, registry))
-    return Stage(id="guards", title="Guards", steps=tuple(steps))
-
-
-def _registry_guard(host: HostFacts, registry: str) -> GuardStep:
-    """Any HTTP answer will do, a refusal too: it shows that the registry is there."""
-    address = "registry-1.docker.io" if registry == "docker.io" else registry
-    ask = "curl -s -o /dev/null -m 10 -w '%{http_code}\\n'"
-    return GuardStep(
-        id=f"registry:{host.name}:{registry}",
-        title=f"registry {registry} answers",
-        host=host.name,
-        timeout=30,
-        condition=CommandSays(
-            host=host.name,
-            command=f"{ask} https://{address}/v2/ || {ask} http://{address}/v2/",
-            pattern=r"(?m)^[1-5]\d\d$",
-        ),
-        otherwise=f"{host.name} cannot reach the registry {registry}: look at its network, its proxy "
-        "and its DNS",
-    )
 
 
 def _pull_stage(
@@ -148,6 +142,7 @@ def _pull_stage(
                 title=f"pull {name}",
                 host=host.name,
                 image=name,
+                way=host.job_way,
                 danger=Danger.WRITE,
                 timeout=PULL_TIMEOUT,
                 undo=f"docker rmi {name}",
@@ -172,11 +167,12 @@ def _script_stages(
             title="The hosts' own preseed script",
             hosts_at_a_time=choices.hosts_at_a_time,
             steps=tuple(
-                CommandStep(
+                JobStep(
                     id=f"script:{host.name}",
                     title="run the preseed script",
                     host=host.name,
-                    command=f"{SCRIPT} 2>&1",
+                    command=SCRIPT,
+                    way=host.job_way,
                     danger=Danger.WRITE,
                     timeout=SCRIPT_TIMEOUT,
                     progress="preseed",
@@ -193,21 +189,3 @@ def _script_stages(
     if any(extras.values()):
         stages.append(_pull_stage("extras", "Images besides the script's", choices, hosts, extras))
     return stages
-
-
-def _look_stage(hosts: Sequence[HostFacts], images: Sequence[str]) -> Stage:
-    return Stage(
-        id="look",
-        title="Look at every image",
-        steps=tuple(
-            GuardStep(
-                id=f"look:{host.name}:{name}",
-                title=f"{name} is there",
-                host=host.name,
-                condition=ImagePresent(host=host.name, image=name),
-                otherwise=f"{name} is not on {host.name}",
-            )
-            for host in hosts
-            for name in images
-        ),
-    )

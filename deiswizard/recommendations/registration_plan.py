@@ -47,9 +47,21 @@ def plan(snapshot: Snapshot, choices: RegistrationChoices) -> Plan:
         title="Registration mode",
         cluster=snapshot.cluster,
         choices=choices.model_dump(mode="json"),
-        changes=(Change(where=KEY, current=current, desired=choices.mode),),
+        changes=(
+            Change(
+                where=KEY,
+                current=current,
+                desired=choices.mode,
+                steps=() if same else ("write:mode",),
+            ),
+        ),
         stages=tuple(stages),
-        undo=() if same else (_undo_stage(current), _wait_stage(snapshot, current)),
+        undo=()
+        if same
+        else (
+            _undo_stage(current).undoing("write:mode"),
+            _wait_stage(snapshot, current).undoing("write:mode"),
+        ),
         impact=Impact(
             danger=Danger.READ if same else Danger.WRITE,
             duration="live within about 10 s; nothing restarts",

@@ -2,12 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from deiswizard.cluster.access import ClusterAccess
-from deiswizard.plan.plan import Basis
+from deiswizard.cluster.fleet import PREFIX, job_key
+from deiswizard.plan.plan import Basis, Plan
+from deiswizard.plan.step import (
+    SECRET,
+    DestroyUnitStep,
+    RemoveKeyStep,
+    SubmitUnitStep,
+    UploadStep,
+    WriteKeyStep,
+)
+from deiswizard.run.state import RunState
 
 
-def differences(basis: Basis, access: ClusterAccess) -> tuple[str, ...]:
-    """One sentence for each thing that has changed; empty when nothing has.
+@dataclass(frozen=True)
+class Own:
+    """What a run that is taken up again may have changed itself: keys to values (None: removed),
+    (host, path) to checksums. Values with secrets are not known here: ``ANYTHING``.
+    """
+
+    keys: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+
+NOTHING = Own()
+ANYTHING = "${secret}"
+
+
+def own_changes(plan: Plan, state: RunState) -> Own:
+    """What the steps that were begun so far have changed, or may have."""
+    keys: dict[str, frozenset[str | None]] = {}
+    files: dict[tuple[str, str], frozenset[str]] = {}
+    for step in plan.steps:
+        if not state.steps[step.id].attempt:
+            continue
+        if isinstance(step, WriteKeyStep):
+            value = ANYTHING if SECRET.search(step.value) else step.value
+            keys[step.key] = keys.get(step.key, frozenset()) | {value}
+        elif isinstance(step, RemoveKeyStep):
+            keys[step.key] = keys.get(step.key, frozenset()) | {None}
+        elif isinstance(step, SubmitUnitStep | DestroyUnitStep):
+            key = job_key(step.unit)  # the steps themselves look whose unit it is
+            keys[key] = keys.get(key, frozenset()) | {ANYTHING}
+        elif isinstance(step, UploadStep):
+            is_secret = SECRET.search(step.content)
+            checksum = hashlib.sha256(step.content.encode()).hexdigest()
+            place = (step.host, step.path)
+            now = ANYTHING if is_secret else checksum
+            files[place] = files.get(place, frozenset()) | {now}
+    return Own(keys, files)
+
+
+def differences(basis: Basis, access: ClusterAccess, own: Own = NOTHING) -> tuple[str, ...]:
+    """One sentence for each thing that others have changed; empty when nothing has.
 
     Raises:
         WizardError: it could not be read, which is no permission to go on.
@@ -17,15 +69,19 @@ def differences(basis: Basis, access: ClusterAccess) -> tuple[str, ...]:
     for key in basis.keys:
         assert etcd is not None
         now = etcd.get(key.key)
+        ours = own.keys.get(key.key, frozenset())
+        if ANYTHING in ours or (now.text if now else None) in ours:
+            continue
         if now is None and key.index:
             found.append(f"{key.key} was removed")
         elif now is not None and not key.index:
-            found.append(f"{key.key} was made: it is now {_shown(now.value)}")
+            found.append(f"{key.key} was made: it is now {_shown(key.key, now.value)}")
         elif now is not None and now.index != key.index:
-            found.append(f"{key.key} was written: it is now {_shown(now.value)}")
+            found.append(f"{key.key} was written: it is now {_shown(key.key, now.value)}")
     for file in basis.files:
         checksum = access.host(file.host).checksum(file.path, sudo=True) or ""
-        if checksum != file.sha256:
+        mine = own.files.get((file.host, file.path), frozenset())
+        if checksum != file.sha256 and not mine & {checksum, ANYTHING}:
             what = "removed" if not checksum else "made" if not file.sha256 else "changed"
             found.append(f"{file.path} on {file.host} was {what}")
     if basis.machines:
@@ -35,5 +91,6 @@ def differences(basis: Basis, access: ClusterAccess) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _shown(value: str | None) -> str:
-    return "another value" if value is None else f"'{value}'"
+def _shown(key: str, value: str | None) -> str:
+    """Fleet's own words are for no reader."""
+    return "another value" if value is None or key.startswith(PREFIX) else f"'{value}'"

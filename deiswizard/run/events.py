@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from deiswizard.cluster.jobs import Job
+from deiswizard.cluster.snapshot import Lock
 from deiswizard.frozen import Frozen
 from deiswizard.plan.plan import Plan
 from deiswizard.vocabulary import RunStatus, StepStatus
@@ -26,13 +28,33 @@ class _EventBase(Frozen):
 
 
 class RunStarted(_EventBase):
-    """A run began. The whole plan is in the event, so that a journal alone tells everything."""
+    """A run began. The whole plan is in the event, so that a journal alone tells everything.
+
+    ``pid`` is the wizard's process on its machine.
+    """
 
     kind: Literal["run-started"] = "run-started"
     run: str
     plan: Plan
     by: str = ""
     wizard: str = ""
+    pid: int = 0
+
+
+class RunResumed(_EventBase):
+    """The run was taken up again, by whom and with which wizard."""
+
+    kind: Literal["run-resumed"] = "run-resumed"
+    by: str = ""
+    wizard: str = ""
+    pid: int = 0
+
+
+class RunLeft(_EventBase):
+    """The wizard stopped following the run. What hosts have begun goes on; the rest waits."""
+
+    kind: Literal["run-left"] = "run-left"
+    said: str = ""
 
 
 class PlanRefused(_EventBase):
@@ -40,6 +62,53 @@ class PlanRefused(_EventBase):
 
     kind: Literal["plan-refused"] = "plan-refused"
     differences: tuple[str, ...]
+
+
+class LockRefused(_EventBase):
+    """Another run held the lock of the cluster; nothing ran."""
+
+    kind: Literal["lock-refused"] = "lock-refused"
+    holder: Lock
+
+
+class LockBroken(_EventBase):
+    """The lock of another run was removed. ``said``: why that was right."""
+
+    kind: Literal["lock-broken"] = "lock-broken"
+    holder: Lock
+    said: str = ""
+
+
+class LockRequested(_EventBase):
+    """The lock was free and is being taken. On disk before the key is written."""
+
+    kind: Literal["lock-requested"] = "lock-requested"
+    lock: Lock
+
+
+class LockAcquired(_EventBase):
+    """The lock of the cluster is this run's. Its renewals are no events.
+
+    ``is_again``: it had run out, and nobody has had it since.
+    """
+
+    kind: Literal["lock-acquired"] = "lock-acquired"
+    lock: Lock
+    is_again: bool = False
+
+
+class LockLost(_EventBase):
+    """The lock is no longer this run's: no other step begins. ``said``: why."""
+
+    kind: Literal["lock-lost"] = "lock-lost"
+    said: str
+
+
+class LockReleased(_EventBase):
+    """The lock was given back. ``said``: what kept it from being, if something did."""
+
+    kind: Literal["lock-released"] = "lock-released"
+    said: str = ""
 
 
 class StageStarted(_EventBase):
@@ -64,8 +133,36 @@ class StepStarted(_EventBase):
     attempt: int = 1
 
 
+class JobPrepared(_EventBase):
+    """A job is about to be started on a host. With this on disk it can be found again."""
+
+    kind: Literal["job-prepared"] = "job-prepared"
+    step: str
+    host: str
+    job: Job
+
+
+class JobStarted(_EventBase):
+    """The host has begun the job."""
+
+    kind: Literal["job-started"] = "job-started"
+    step: str
+
+
+class JobGone(_EventBase):
+    """What became of the job can no longer be learned: its host was rebooted, or it was cleared
+    away. Only the operator's word starts it again.
+    """
+
+    kind: Literal["job-gone"] = "job-gone"
+    step: str
+    said: str
+
+
 class OutputReceived(_EventBase):
-    """Lines that a step's command printed. ``skipped`` lines were dropped before these."""
+    """Lines that a step's command printed. ``skipped`` lines were dropped before these; ``cursor``
+    is how far a job's output was read with them.
+    """
 
     kind: Literal["output-received"] = "output-received"
     step: str
@@ -73,6 +170,7 @@ class OutputReceived(_EventBase):
     stream: Literal["out", "err"] = "out"
     lines: tuple[str, ...]
     skipped: int = 0
+    cursor: str = ""
 
 
 class LayerProgressed(_EventBase):
@@ -185,10 +283,21 @@ class RunFinished(_EventBase):
 
 Event = Annotated[
     RunStarted
+    | RunResumed
+    | RunLeft
     | PlanRefused
+    | LockRefused
+    | LockBroken
+    | LockRequested
+    | LockAcquired
+    | LockLost
+    | LockReleased
     | StageStarted
     | StageFinished
     | StepStarted
+    | JobPrepared
+    | JobStarted
+    | JobGone
     | OutputReceived
     | LayerProgressed
     | ImageChecked

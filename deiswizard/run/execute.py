@@ -2,87 +2,67 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from pydantic import SecretStr
-
-from deiswizard.cluster.access import ClusterAccess, LayerReport
-from deiswizard.cluster.docker import classify
+from deiswizard.cluster.access import EtcdAccess
+from deiswizard.cluster.image_names import normalised
 from deiswizard.cluster.probe_script import parse_df
 from deiswizard.errors import (
     CancelledError,
     LinkError,
+    NeverHoldsError,
     PlanStaleError,
-    PullError,
-    StepError,
     WizardError,
 )
-from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs
+from deiswizard.plan.conditions import (
+    CommandSays,
+    Condition,
+    DiskRoom,
+    ImagePresent,
+    KeyIs,
+    UnitDone,
+    UnitGone,
+)
 from deiswizard.plan.step import (
-    SECRET,
     CommandStep,
+    DestroyUnitStep,
     GuardStep,
+    JobStep,
     PullStep,
     RemoveKeyStep,
     Step,
+    SubmitUnitStep,
     UploadStep,
     WaitStep,
     WriteKeyStep,
 )
-from deiswizard.run.events import Event, ImageChecked, LayerProgressed, OutputReceived, WaitPolled
-from deiswizard.run.progress import READERS
+from deiswizard.run.context import Context, Result
+from deiswizard.run.events import OutputReceived, WaitPolled
+from deiswizard.run.fleet_units import (
+    LATE_SECONDS,
+    ImageWatch,
+    destroy,
+    submit,
+    unit_done,
+    unit_gone,
+)
+from deiswizard.run.jobs import run_job
+from deiswizard.run.pulling import pull
+from deiswizard.run.settling import DONE, settled
+from deiswizard.run.state import StepState
 from deiswizard.vocabulary import StepStatus
 
-PULL_TRIES = 3
-PULL_PAUSE = 3.0
 ASK_SECONDS = 30.0
 """How long a wait's question may take; a guard's has the time of its step."""
 
-LAYER_SECONDS = 0.25
-"""A layer's bytes are told four times a second at most; its changes of state always."""
+FRESH = StepState()
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a step ended."""
-
-    status: StepStatus
-    said: str = ""
-    do: str = ""
-    code: int | None = None
-
-
-DONE = Result(StepStatus.DONE)
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a step may use. ``cancel`` set means stop now."""
-
-    access: ClusterAccess
-    emit: Callable[[Event], None]
-    secrets: Mapping[str, SecretStr]
-    cancel: threading.Event
-    images: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    clock: Callable[[], float] = time.time
-
-    def filled(self, text: str) -> str:
-        """``text`` with its secrets put in. Raises StepError for one that is not known."""
-
-        def value(match: re.Match[str]) -> str:
-            if match[1] not in self.secrets:
-                raise StepError(f"the secret '{match[1]}' was not given", do="enter it again")
-            return self.secrets[match[1]].get_secret_value()
-
-        return SECRET.sub(value, text)
-
-
-def execute(step: Step, context: Context) -> Result:
-    """Do one step and say how it ended.
+def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
+    """Do one step and say how it ended; ``before`` is how far an earlier attempt had got.
 
     Raises:
         CancelledError: stopped; how far it got on the host is not known. No other WizardError.
@@ -91,18 +71,20 @@ def execute(step: Step, context: Context) -> Result:
         match step:
             case CommandStep():
                 return _command(step, context)
+            case JobStep():
+                return run_job(step, context, before)
             case UploadStep():
-                return _upload(step, context)
-            case WriteKeyStep():
-                context.access.etcd().put(step.key, context.filled(step.value), expect=step.expect)
-                return DONE
-            case RemoveKeyStep():
-                context.access.etcd().remove(step.key, expect=step.expect)
-                return DONE
+                return _upload(step, context, before)
+            case WriteKeyStep() | RemoveKeyStep():
+                return _write(step, context, before)
             case PullStep():
-                return _pull(step, context)
+                return pull(step, context, before)
+            case SubmitUnitStep():
+                return submit(step, context, before)
+            case DestroyUnitStep():
+                return destroy(step, context, before)
             case WaitStep():
-                return _wait(step, context)
+                return _wait(step, context, before)
             case GuardStep():
                 holds, saw = holds_now(step.condition, context, step.timeout)
                 if holds:
@@ -115,24 +97,20 @@ def execute(step: Step, context: Context) -> Result:
     except PlanStaleError as error:
         return Result(StepStatus.FAILED, error.said, "look again and make a new plan")
     except LinkError as error:
-        changes = isinstance(step, WriteKeyStep | RemoveKeyStep | UploadStep)
-        status = StepStatus.UNKNOWN if changes or isinstance(step, PullStep) else StepStatus.FAILED
-        return Result(status, str(error), error.do)
+        changes = isinstance(
+            step, WriteKeyStep | RemoveKeyStep | SubmitUnitStep | DestroyUnitStep | UploadStep
+        )
+        unknown = changes or error.is_outcome_unknown
+        return Result(StepStatus.UNKNOWN if unknown else StepStatus.FAILED, str(error), error.do)
     except WizardError as error:
-        unknown = error.state.startswith("not known")
         return Result(
-            StepStatus.UNKNOWN if unknown else StepStatus.FAILED,
+            StepStatus.UNKNOWN if error.is_outcome_unknown else StepStatus.FAILED,
             str(error),
             error.do or error.state,
         )
 
 
 def _command(step: CommandStep, context: Context) -> Result:
-    reader = (
-        READERS[step.progress](step.id, context.images.get(step.host, ()), context.clock)
-        if step.progress
-        else None
-    )
     last: list[str] = []
 
     def on_lines(stream: str, lines: Sequence[str]) -> None:
@@ -146,9 +124,6 @@ def _command(step: CommandStep, context: Context) -> Result:
                 lines=tuple(lines),
             )
         )
-        for line in lines:
-            if reader is not None and (event := reader.read(line)) is not None:
-                context.emit(event)
 
     result = context.access.host(step.host).run(
         step.command,
@@ -167,70 +142,64 @@ def _command(step: CommandStep, context: Context) -> Result:
     return Result(StepStatus.DONE, code=0)
 
 
-def _upload(step: UploadStep, context: Context) -> Result:
+def _upload(step: UploadStep, context: Context, before: StepState) -> Result:
     host = context.access.host(step.host)
+    content = context.filled(step.content).encode()
     if step.expect is not None:
         there = host.checksum(step.path, sudo=step.sudo) or ""
+        if before.attempt and there == hashlib.sha256(content).hexdigest():
+            return Result(StepStatus.DONE, "it had been written already")
         if there != step.expect:
             what = "removed" if not there else "changed" if step.expect else "made"
             raise PlanStaleError((f"{step.path} on {step.host} was {what} since",))
-    host.upload(step.path, context.filled(step.content).encode(), mode=step.mode, sudo=step.sudo)
+    host.upload(step.path, content, mode=step.mode, sudo=step.sudo)
     return DONE
 
 
-def _pull(step: PullStep, context: Context) -> Result:
-    """Pull, again after a pause when the registry or the network was at fault; then look."""
-    docker = context.access.docker(step.host)
-    told: dict[str, tuple[str, float]] = {}
+def _write(step: WriteKeyStep | RemoveKeyStep, context: Context, before: StepState) -> Result:
+    """Write or remove a key once; its outcome is read with a majority."""
+    wanted = context.filled(step.value) if isinstance(step, WriteKeyStep) else None
 
-    def on_layer(report: LayerReport) -> None:
-        now = context.clock()
-        state, at = told.get(report.layer, ("", 0.0))
-        if report.state == state and now - at < LAYER_SECONDS:
-            return
-        told[report.layer] = (report.state, now)
-        context.emit(
-            LayerProgressed(
-                at=now,
-                step=step.id,
-                image=step.image,
-                layer=report.layer,
-                state=report.state,
-                current=report.current,
-                total=report.total,
-            )
-        )
+    def send(etcd: EtcdAccess) -> None:
+        if wanted is None:
+            etcd.remove(step.key, expect=step.expect)
+        else:
+            etcd.put(step.key, wanted, expect=step.expect)
 
-    for attempt in range(1, PULL_TRIES + 1):
-        try:
-            docker.pull(step.image, on_layer, context.cancel)
-            break
-        except PullError as error:
-            if attempt == PULL_TRIES or not classify(step.image, error.said)[1]:
-                return Result(StepStatus.FAILED, str(error), error.do)
-            again = f"{error}; try {attempt + 1} of {PULL_TRIES} in {PULL_PAUSE * attempt:.0f} s"
-            context.emit(
-                OutputReceived(
-                    at=context.clock(), step=step.id, host=step.host, stream="err", lines=(again,)
-                )
-            )
-            if context.cancel.wait(PULL_PAUSE * attempt):
-                raise CancelledError(f"stopped before {step.image} was asked for again") from error
-    found = docker.inspect(step.image)
-    context.emit(
-        ImageChecked(at=context.clock(), step=step.id, image=step.image, present=found is not None)
+    return settled(
+        context,
+        step.id,
+        f"whether {step.key} was written",
+        context.access.etcd,
+        is_applied=lambda etcd: _has(etcd, step.key, wanted),
+        send=send,
+        is_sent=before.attempt > 0,
     )
-    if found is None:
-        return Result(
-            StepStatus.FAILED, f"the engine said it pulled {step.image}, but it is not there"
-        )
-    return DONE
 
 
-def _wait(step: WaitStep, context: Context) -> Result:
+def _has(etcd: EtcdAccess, key: str, wanted: str | None) -> bool:
+    """Whether a majority has the key so; None: has no such key."""
+    fact = etcd.get(key, quorum=True)
+    return (fact.text if fact else None) == wanted
+
+
+def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
+    """A retry first tries what may mend a failure; what was seen before it is not believed then."""
     deadline = time.monotonic() + step.timeout
+    mended_at: float | None = None
+    images = ImageWatch(step, context) if isinstance(step.condition, UnitDone) else None
     while True:
-        holds, saw = holds_now(step.condition, context)
+        try:
+            holds, saw = holds_now(step.condition, context)
+        except NeverHoldsError as error:
+            if mended_at is None and before.attempt and step.on_retry:
+                context.access.host(step.host).run(step.on_retry, sudo=True)
+                mended_at = time.monotonic()
+            elif mended_at is None or time.monotonic() - mended_at > LATE_SECONDS:
+                raise
+            holds, saw = False, f"{error.what}; tried again"
+        if images is not None:
+            saw = ": ".join(word for word in (saw, images.look()) if word)
         if holds:
             return Result(StepStatus.DONE, saw)
         context.emit(WaitPolled(at=context.clock(), step=step.id, said=saw))
@@ -242,16 +211,20 @@ def _wait(step: WaitStep, context: Context) -> Result:
                 + (f"; last seen: {saw}" if saw else ""),
                 step.on_timeout,
             )
-        if context.cancel.wait(min(step.interval, left)):
-            return Result(StepStatus.UNKNOWN, f"stopped waiting for {step.waiting_for}")
+        if context.interrupted.wait(min(step.interval, left)):
+            raise CancelledError(f"stopped waiting for {step.waiting_for}")
 
 
 def holds_now(
-    condition: CommandSays | KeyIs | ImagePresent | DiskRoom,
+    condition: Condition,
     context: Context,
     timeout: float = ASK_SECONDS,
 ) -> tuple[bool | None, str]:
-    """Whether a condition holds (None: it could not be asked), and what was seen."""
+    """Whether a condition holds (None: it could not be asked), and what was seen.
+
+    Raises:
+        NeverHoldsError: it will not, however long one waits.
+    """
     try:
         match condition:
             case KeyIs():
@@ -270,7 +243,8 @@ def holds_now(
                 disk = parse_df(answer.out)
                 if disk is None:
                     return None, answer.why or answer.err.strip() or "df said nothing"
-                return disk.free >= condition.needed, f"{disk.free / 1e9:.1f} GB free"
+                needed = condition.needed - _there_already(condition, context)
+                return disk.free >= needed, f"{disk.free / 1e9:.1f} GB free"
             case CommandSays():
                 result = context.access.host(condition.host).run(
                     condition.command, sudo=condition.sudo, timeout=timeout, cancel=context.cancel
@@ -280,5 +254,23 @@ def holds_now(
                     return None, result.why
                 holds = result.ok and re.search(condition.pattern, result.out) is not None
                 return holds, " / ".join(saw.splitlines()[-3:])
-    except (LinkError, WizardError) as error:
+            case UnitDone():
+                return unit_done(condition, context)
+            case UnitGone():
+                return unit_gone(condition, context)
+    except NeverHoldsError:
+        raise
+    except WizardError as error:
         return None, str(error)
+
+
+def _there_already(condition: DiskRoom, context: Context) -> int:
+    """Bytes of the images that need no room because the engine has them; 0 when it is not asked."""
+    if not condition.images:
+        return 0
+    try:
+        found = context.access.docker(condition.host).images()
+    except WizardError:
+        return 0
+    there = {normalised(tag) for image in found for tag in image.tags}
+    return sum(size for name, size in condition.images if normalised(name) in there)

@@ -12,6 +12,8 @@ from pathlib import Path
 from deiswizard.errors import PreconditionError
 
 JOURNAL = "journal.jsonl"
+TARGET = "target.json"
+BACKGROUND_LOG = "background.log"
 
 
 def state_folder() -> Path:
@@ -32,13 +34,18 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("deiswizard"))
 
 
+def runs_folder() -> Path:
+    """Where each run has a folder of its own."""
+    return state_folder() / "runs"
+
+
 def new_run_folder(now: float) -> Path:
     """Make the folder of a new run, named by local time; a suffix when the name is taken.
 
     Raises:
         OSError: it could not be made.
     """
-    runs = state_folder() / "runs"
+    runs = runs_folder()
     runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     for number in range(1, 1000):
@@ -53,7 +60,7 @@ def new_run_folder(now: float) -> Path:
 
 def list_runs() -> tuple[Path, ...]:
     """The folders of all runs, newest first."""
-    runs = state_folder() / "runs"
+    runs = runs_folder()
     if not runs.is_dir():
         return ()
     found = [folder for folder in runs.iterdir() if (folder / JOURNAL).is_file()]

@@ -8,12 +8,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deiswizard.cluster.lock_key import said_of
 from deiswizard.plan.step import Step
 from deiswizard.redaction import Redactor
 from deiswizard.run.events import (
     Event,
     HostLost,
     HostReturned,
+    LockAcquired,
+    LockBroken,
+    LockLost,
+    LockRefused,
     OutputReceived,
     RunStarted,
     StepFinished,
@@ -36,6 +41,21 @@ class LogLine:
     host: str
     step: str
     text: str
+
+
+def lock_words(event: Event) -> str:
+    """What the log says of the lock; nothing where all is as it should be."""
+    match event:
+        case LockRefused():
+            return f"the lock is held by {said_of(event.holder, event.at)}"
+        case LockBroken():
+            return f"the lock of {said_of(event.holder, event.at)} was removed: {event.said}"
+        case LockAcquired(is_again=True):
+            return "the lock had run out; nobody has had it since, and it is this run's again"
+        case LockLost():
+            return f"{event.said}: no other step begins"
+        case _:
+            return ""
 
 
 class Hub:
@@ -92,6 +112,9 @@ class Hub:
         if isinstance(event, HostLost | HostReturned):
             words = "connection lost" if isinstance(event, HostLost) else "connected again"
             self._add(event.at, event.host, "", f"{event.host}: {words}")
+            return
+        if words := lock_words(event):
+            self._add(event.at, "", "", words)
             return
         step = self._steps.get(getattr(event, "step", ""))
         if step is None:

@@ -31,18 +31,39 @@ def _opened(path: Path) -> IO[str]:
     return os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")
 
 
+def _is_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read(1) not in (b"", b"\n")
+
+
 class JournalWriter:
     """Writes events as they come, from any thread. Never raises once it was made.
 
+    A journal that is there already is gone on with.
+
     ``problem`` says why writing ended, if it did (a full disk): the run then stops at the next
     border instead of going on unrecorded.
+
+    Raises:
+        PreconditionError: another wizard writes this journal now.
     """
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         self._folder = folder
         self._redactor = redactor
         self._file = _opened(folder / JOURNAL)
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # gone with the process, however it ends
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process
+        except BlockingIOError:
+            self._file.close()
+            raise PreconditionError(
+                f"run {folder.name} is going on in another wizard on this machine",
+                do=f"watch it there, or from here: deiswizard resume {folder.name}",
+            ) from None
+        if _is_torn(folder / JOURNAL):
+            self._file.write("\n")  # what a kill has torn off must not spoil the next line
         self._logs: dict[str, IO[str]] = {}
         self._lock = threading.Lock()
         self._is_closed = False

@@ -7,11 +7,16 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from deiswizard.cluster.jobs import Job
+from deiswizard.plan.step import CommandStep, GuardStep
 from deiswizard.run import events as e
 from deiswizard.run.state import LayerState, PullState, RunState, StepState
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 V = TypeVar("V")
+
+CUT_OFF = (StepStatus.RUNNING, StepStatus.UNKNOWN)
+MAY_HAVE_RUN = "it was going on when the run was cut off; whether it ran to its end is not known"
 
 
 def reduce(state: RunState, event: e.Event) -> RunState:
@@ -22,12 +27,26 @@ def reduce(state: RunState, event: e.Event) -> RunState:
             return RunState(
                 run=event.run,
                 plan=event.plan,
+                by=event.by,
+                wizard=event.wizard,
                 started_at=event.at,
                 last_at=event.at,
                 steps=MappingProxyType({step.id: StepState() for step in event.plan.steps}),
             )
+        case e.RunResumed():
+            return _resumed(state)
+        case e.RunLeft():
+            return replace(state, status=RunStatus.INTERRUPTED, said=event.said, verifying=False)
         case e.PlanRefused():
             return replace(state, differences=event.differences)
+        case e.LockRefused():
+            return replace(state, held_by=event.holder)
+        case e.LockAcquired():
+            return replace(state, lock=event.lock)
+        case e.LockLost():
+            return replace(state, lock_lost=event.said)
+        case e.LockReleased():
+            return replace(state, lock=None)
         case e.StageStarted():
             return replace(state, stage=event.stage, status=RunStatus.RUNNING)
         case e.StageFinished() | e.VerifyStarted():
@@ -56,12 +75,47 @@ def reduce(state: RunState, event: e.Event) -> RunState:
             steps = dict(state.steps)
             for name in event.steps:
                 if name in steps:
-                    steps[name] = StepState(attempt=steps[name].attempt)
+                    steps[name] = steps[name].again()
             return replace(
                 state, steps=MappingProxyType(steps), status=RunStatus.RUNNING, finished_at=None
             )
         case _:
             return _with_step(state, event)
+
+
+def _resumed(state: RunState) -> RunState:
+    """What is done stays done and what was left out stays out; all else waits once more.
+
+    Guards look again: what they saw is old. A short command that was cut off stays unknown, because
+    nobody but the operator may say that it is run a second time.
+    """
+    steps = {}
+    for step in state.plan.steps if state.plan else ():
+        before = state.steps[step.id]
+        if before.status is StepStatus.SKIPPED:
+            steps[step.id] = before
+        elif isinstance(step, CommandStep) and before.status in CUT_OFF:
+            steps[step.id] = replace(before, status=StepStatus.UNKNOWN, said=MAY_HAVE_RUN)
+        elif before.status.lets_others_go_on and not isinstance(step, GuardStep):
+            steps[step.id] = before
+        else:
+            steps[step.id] = before.again()
+    return replace(
+        state,
+        steps=MappingProxyType(steps),
+        status=RunStatus.RUNNING,
+        said="",
+        finished_at=None,
+        stage="",
+        lost=frozenset(),
+        verifying=False,
+        checks=(),
+        differences=(),
+        stop_requested=False,
+        lock=None,
+        lock_lost="",
+        held_by=None,
+    )
 
 
 def _going_on(state: RunState) -> RunStatus:
@@ -96,9 +150,16 @@ def _step(step: StepState, event: e.Event) -> StepState:
                 said="",
                 do="",
             )
+        case e.JobPrepared():
+            return replace(step, job=event.job, has_job_begun=False)
+        case e.JobStarted():
+            return replace(step, has_job_begun=True)
+        case e.JobGone():
+            return replace(step, job=None, has_job_begun=False)
         case e.StepFinished():
             return replace(
                 step,
+                job=step.job if event.status is StepStatus.UNKNOWN else None,
                 status=event.status,
                 finished_at=event.at,
                 code=event.code,
@@ -106,7 +167,14 @@ def _step(step: StepState, event: e.Event) -> StepState:
                 do=event.do,
             )
         case e.StepSkipped():
-            return replace(step, status=StepStatus.SKIPPED, finished_at=event.at, said=event.reason)
+            return replace(
+                step,
+                status=StepStatus.SKIPPED,
+                finished_at=event.at,
+                said=event.reason,
+                skipped_by=event.by,
+                acted_before=step.may_have_acted,
+            )
         case e.WaitPolled():
             return replace(step, said=event.said)
         case e.OutputReceived():
@@ -114,6 +182,7 @@ def _step(step: StepState, event: e.Event) -> StepState:
                 step,
                 last_line=event.lines[-1] if event.lines else step.last_line,
                 lines=step.lines + len(event.lines) + event.skipped,
+                job=_read_to(step.job, event.cursor),
             )
         case e.LayerProgressed():
             pull = step.pulls.get(event.image, PullState(event.image))
@@ -124,6 +193,10 @@ def _step(step: StepState, event: e.Event) -> StepState:
                 step, pulls=_put(step.pulls, event.image, replace(pull, present=event.present))
             )
     return step
+
+
+def _read_to(job: Job | None, cursor: str) -> Job | None:
+    return job.model_copy(update={"cursor": cursor}) if job is not None and cursor else job
 
 
 def _layer(pull: PullState, event: e.LayerProgressed) -> PullState:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
+import os
 import threading
 import time
 from collections import deque
@@ -16,16 +15,20 @@ from pydantic import SecretStr
 from deiswizard import __version__
 from deiswizard.cluster.access import ClusterAccess
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.errors import CancelledError, WizardError
+from deiswizard.errors import CancelledError, LockedError, WizardError
 from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import CommandStep, GuardStep, PullStep, Step
 from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
-from deiswizard.run.basis import differences
-from deiswizard.run.execute import Context, Result, execute
+from deiswizard.run.basis import NOTHING, differences, own_changes
+from deiswizard.run.context import Context, Result
+from deiswizard.run.execute import execute
 from deiswizard.run.hub import Hub
 from deiswizard.run.journal import JournalWriter
+from deiswizard.run.lock import RunLock, whoami
+from deiswizard.run.record import RecordWriter
 from deiswizard.run.state import RunState
+from deiswizard.run.summary import doing
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 FLUSH_SECONDS = 1.0
@@ -33,24 +36,23 @@ UNFINISHED = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.WAITING)
 """What keeps a stage open. A blocked step does not: it waits for one of these, or was given up
 with the step that the operator left out."""
 
+ENDED_WELL = (StepStatus.DONE, StepStatus.WARNING, StepStatus.SKIPPED)
 SKIPPABLE = (StepStatus.WAITING, StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
-def whoami() -> str:
-    """``user@machine`` of the operator, for the journal."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):
-        return "unknown"
-
-
 class Run:
-    """A plan being executed in threads of its own.
+    """A plan being executed in threads of its own. ``is_ours``: it can be decided about here.
+
+    ``earlier``: the events of the same run so far, when it is taken up again. What is done stays
+    done; what may be going on is looked for first.
 
     ``interactive``: a stage that ends with failed steps waits for ``retry``, ``skip`` or ``stop``;
     otherwise the run fails there. With ``look`` and ``verify`` the cluster is looked at again, and
-    only then can the run be ``done``.
+    only then can the run be ``done``. ``break_lock`` is the token of another run's lock that the
+    operator has decided to break.
     """
+
+    is_ours = True
 
     def __init__(
         self,
@@ -63,6 +65,8 @@ class Run:
         secrets: Mapping[str, SecretStr] | None = None,
         keep_out: Sequence[SecretStr] = (),
         interactive: bool = False,
+        break_lock: str = "",
+        earlier: Sequence[e.Event] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.plan = plan
@@ -77,10 +81,27 @@ class Run:
         self._interactive = interactive
         self._clock = clock
         self._cancel = threading.Event()
+        self._interrupted = threading.Event()
         self._stop = threading.Event()
+        self._left_saying = ""
+        self._is_resumed = bool(earlier)
         self._decided = threading.Condition()
         self._journal = JournalWriter(folder, redactor)
+        self.hub.subscribe(RecordWriter(folder, redactor).tell)
+        for event in earlier:
+            self.hub.emit(event)
         self.hub.subscribe(self._journal.write)
+        self._lock = RunLock(
+            access,
+            self.hub.emit,
+            folder=folder,
+            is_needed=not plan.is_empty,
+            doing=lambda: doing(self.hub.state),
+            break_token=break_lock,
+            on_lost=self._wake,
+            clock=clock,
+        )
+        self._numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}
         images: dict[str, list[str]] = {}
         for stage in plan.stages:
             for step in stage.steps:
@@ -90,16 +111,27 @@ class Run:
                 elif image := getattr(condition, "image", ""):
                     images.setdefault(step.host, []).append(image)
         self._context = Context(
-            access, self.hub.emit, dict(secrets or {}), self._cancel, images, clock
+            access,
+            self.hub.emit,
+            dict(secrets or {}),
+            self._cancel,
+            self._interrupted,
+            self._unit,
+            images,
+            clock,
         )
+        self.ended = threading.Event()
+        """Set when nothing more is written to the journal."""
         self._thread = threading.Thread(target=self._main, name=f"run-{self.id}", daemon=True)
 
     def start(self) -> None:
         """Begin. Returns as soon as the journal says so."""
+        now = self._clock()
+        who = {"by": whoami(), "wizard": __version__, "pid": os.getpid()}
         self.hub.emit(
-            e.RunStarted(
-                at=self._clock(), run=self.id, plan=self.plan, by=whoami(), wizard=__version__
-            )
+            e.RunResumed.model_validate({"at": now, **who})
+            if self._is_resumed
+            else e.RunStarted.model_validate({"at": now, "run": self.id, "plan": self.plan, **who})
         )
         self._thread.start()
         threading.Thread(target=self._flush, name=f"journal-{self.id}", daemon=True).start()
@@ -136,14 +168,40 @@ class Run:
         self._stop.set()
         if now:
             self._cancel.set()
+            self._interrupted.set()
         self._decide(e.StopRequested(at=self._clock(), now=now))
+
+    def leave(self, said: str) -> None:
+        """Stop following the run without ending it: ``said`` is how to come back.
+
+        Jobs go on on their hosts, short steps are let end, nothing else is begun. The run can be
+        taken up again by any wizard that has its folder.
+        """
+        with self._decided:
+            self._left_saying = said
+            self._stop.set()
+            self._interrupted.set()
+            self._decided.notify_all()
+
+    @property
+    def _is_left(self) -> bool:
+        return bool(self._left_saying) and not self._cancel.is_set()
+
+    def _unit(self, step: str, attempt: int) -> str:
+        """The name of a job: by it a person finds the run, the step and the try."""
+        return f"deiswizard-{self.id}-{self._numbers[step]}-{attempt}"
 
     def _decide(self, event: e.Event) -> None:
         """Tell the runner. After the end there is nothing left to decide."""
         with self._decided:
-            if self.hub.state.finished_at is None:
+            if self.hub.state.finished_at is None and not self._left_saying:
                 self.hub.emit(event)
                 self._decided.notify_all()
+
+    def _wake(self) -> None:
+        """Let whoever waits for a decision look at how things stand."""
+        with self._decided:
+            self._decided.notify_all()
 
     def _flush(self) -> None:
         while self._thread.is_alive():
@@ -153,22 +211,37 @@ class Run:
     def _main(self) -> None:
         try:
             status, said = self._run_plan()
+        except LockedError as error:
+            self.hub.emit(e.LockRefused(at=self._clock(), holder=error.holder))
+            status, said = RunStatus.REFUSED, str(error)
         except WizardError as error:
             status, said = RunStatus.FAILED, str(error)
         except Exception as error:  # a bug must end the run, not hang whoever waits for it
             status, said = RunStatus.FAILED, f"internal error ({type(error).__name__}): a bug"
+        is_left = self._is_left and status is RunStatus.STOPPED
+        self._lock.release(is_left=is_left)
         if self._journal.problem:
             said = f"{self._journal.problem}. {said}".strip()
         with self._decided:
-            self.hub.emit(e.RunFinished(at=self._clock(), status=status, said=said))
+            if is_left:
+                self.hub.emit(e.RunLeft(at=self._clock(), said=self._left_saying))
+            elif self._is_resumed and self.hub.state.held_by is not None:
+                self.hub.emit(e.RunLeft(at=self._clock(), said=said))  # it is as it was
+            else:
+                self.hub.emit(e.RunFinished(at=self._clock(), status=status, said=said))
         self._journal.close()
+        self.ended.set()
 
     def _run_plan(self) -> tuple[RunStatus, str]:
-        changed = differences(self.plan.basis, self._access)
+        self._lock.acquire()
+        own = own_changes(self.plan, self.hub.state) if self._is_resumed else NOTHING
+        changed = differences(self.plan.basis, self._access, own)
         if changed:
             self.hub.emit(e.PlanRefused(at=self._clock(), differences=changed))
             return RunStatus.REFUSED, "the cluster has changed since this plan was made"
         for stage in self.plan.stages:
+            if all(self.hub.state.steps[step.id].status in ENDED_WELL for step in stage.steps):
+                continue  # taken up again: this one was done before
             self.hub.emit(e.StageStarted(at=self._clock(), stage=stage.id))
             problem = self._run_stage(stage)
             if problem is not None:
@@ -189,6 +262,8 @@ class Run:
                 return None
             if self._journal.problem:
                 return RunStatus.STOPPED, "stopped, because nothing more can be recorded"
+            if self._lock.lost:
+                return RunStatus.STOPPED, f"stopped, because {self._lock.lost}"
             if self._stop.is_set():
                 return RunStatus.STOPPED, "stopped by the operator"
             if freed:
@@ -213,11 +288,15 @@ class Run:
         return [n for n in step.needs if n in steps and not steps[n].status.lets_others_go_on]
 
     def _is_decided(self, left: Sequence[Step]) -> bool:
-        """The operator stopped, or asked for a retry, or has left out all that had failed."""
+        """The operator stopped, or asked for a retry, or has left out all that had failed.
+
+        Without its lock the run stops by itself.
+        """
         steps = self.hub.state.steps
         statuses = [steps[step.id].status for step in left]
         return (
             self._stop.is_set()
+            or bool(self._lock.lost)
             or StepStatus.WAITING in statuses
             or all(status is StepStatus.SKIPPED for status in statuses)
         )
@@ -251,7 +330,7 @@ class Run:
 
     def _run_step(self, step: Step) -> None:
         emit, now = self.hub.emit, self._clock
-        if self._stop.is_set() or self._journal.problem:
+        if self._stop.is_set() or self._journal.problem or self._lock.lost:
             return
         state = self.hub.state.steps[step.id]
         if state.status is StepStatus.SKIPPED:
@@ -262,10 +341,14 @@ class Run:
             said = f"needs: {', '.join(titles[name] for name in missing)}"
             emit(e.StepFinished(at=now(), step=step.id, status=StepStatus.BLOCKED, said=said))
             return
+        if not self._lock.allows(step):
+            return
         emit(e.StepStarted(at=now(), step=step.id, attempt=state.attempt + 1))
         try:
-            result = execute(step, self._context)
+            result = execute(step, self._context, state)
         except CancelledError as error:
+            if self._is_left:
+                return  # it goes on, or nothing of it was begun: the journal says as much already
             words = (error.what, error.state)
             result = Result(StepStatus.UNKNOWN, "; ".join(word for word in words if word))
         except Exception as error:
@@ -284,6 +367,8 @@ class Run:
                 do=result.do,
             )
         )
+        if result.tidy is not None and not self._journal.problem:
+            result.tidy()
 
     def _tell_lost(self, step: Step, result: Result) -> None:
         """A host whose connection broke is shown as lost until a step on it goes well."""

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from deiswizard.cluster.jobs import Job
+from deiswizard.cluster.snapshot import Lock
 from deiswizard.plan.plan import Plan
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 EMPTY: Mapping[str, LayerState] = MappingProxyType({})
+
+ACTED = (StepStatus.DONE, StepStatus.WARNING, StepStatus.UNKNOWN, StepStatus.RUNNING)
+"""How a step stands that has changed something, or may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,11 @@ class PullState:
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How one step stands."""
+    """How one step stands. ``skipped_by`` is who left it out; ``said`` is then the reason.
+
+    ``job`` is kept until the job's end is known; ``has_job_begun``: its host has confirmed it.
+    ``acted_before``: an earlier try may have changed something.
+    """
 
     status: StepStatus = StepStatus.WAITING
     attempt: int = 0
@@ -88,17 +97,43 @@ class StepState:
     code: int | None = None
     said: str = ""
     do: str = ""
+    skipped_by: str = ""
     last_line: str = ""
     lines: int = 0
     pulls: Mapping[str, PullState] = field(default_factory=lambda: MappingProxyType({}))
+    job: Job | None = None
+    has_job_begun: bool = False
+    acted_before: bool = False
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Done, or begun and not known to have left all as it was: a failed command may have acted."""
+        failed = self.status is StepStatus.FAILED and self.code is not None
+        return self.acted_before or failed or self.status in ACTED
+
+    def again(self) -> StepState:
+        """Waiting once more; what is still open on its host, or was done there, is not forgotten."""
+        return StepState(
+            attempt=self.attempt,
+            job=self.job,
+            has_job_begun=self.has_job_begun,
+            acted_before=self.may_have_acted,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach."""
+    """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach.
+
+    ``by`` is who began it, ``wizard`` the version that ran it.
+    ``lock`` is the run's own, as it was taken, until it is given back; ``lock_lost`` says why it is
+    lost; ``held_by`` is the lock of another run that this one was refused for.
+    """
 
     run: str = ""
     plan: Plan | None = None
+    by: str = ""
+    wizard: str = ""
     status: RunStatus = RunStatus.RUNNING
     started_at: float | None = None
     finished_at: float | None = None
@@ -110,6 +145,9 @@ class RunState:
     checks: tuple[Check, ...] = ()
     differences: tuple[str, ...] = ()
     stop_requested: bool = False
+    lock: Lock | None = None
+    lock_lost: str = ""
+    held_by: Lock | None = None
     said: str = ""
 
     def count(self, *statuses: StepStatus) -> int:

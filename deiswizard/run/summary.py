@@ -18,10 +18,27 @@ def counts(state: RunState) -> str:
 def headline(state: RunState) -> str:
     """One sentence on the run as a whole."""
     plan = state.plan
-    title = plan.title if plan else "?"
-    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started_at or 0))
-    cluster = plan.cluster if plan else "?"
-    return f"run {state.run}: {title} on {cluster}, begun {began}: {state.status}"
+    title, cluster = (plan.title, plan.cluster) if plan else ("?", "?")
+    return in_a_line(state.run, title, cluster, state.started_at or 0, state.status)
+
+
+def in_a_line(run: str, title: str, cluster: str, began: float, status: str) -> str:
+    """The same from what is known of a run without reading its whole journal."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began))
+    return f"run {run}: {title} on {cluster}, begun {at}: {status}"
+
+
+def doing(state: RunState) -> str:
+    """What the run does now, for whoever meets its lock: the plan and the stage."""
+    plan = state.plan
+    if plan is None:
+        return ""
+    if state.verifying:
+        return f"{plan.title}: looking at the cluster again"
+    if state.status is RunStatus.NEEDS_DECISION:
+        return f"{plan.title}: waiting for a decision"
+    title = next((stage.title for stage in plan.stages if stage.id == state.stage), "beginning")
+    return f"{plan.title}: {title}"
 
 
 def lines(state: RunState) -> Iterator[str]:
@@ -31,6 +48,8 @@ def lines(state: RunState) -> Iterator[str]:
         yield f"  {state.said}"
     for difference in state.differences:
         yield f"  changed meanwhile: {difference}"
+    if state.lock_lost and state.lock_lost not in state.said:
+        yield f"  {state.lock_lost}"
     yield f"  steps: {counts(state)}"
     plan = state.plan
     for stage in plan.stages if plan else ():
@@ -49,5 +68,5 @@ def lines(state: RunState) -> Iterator[str]:
         word = {True: "ok", False: "NOT ok", None: "not checked"}[check.ok]
         yield f"  check: {word}: {check.title}" + (f" ({check.evidence})" if check.evidence else "")
     if state.status is RunStatus.INTERRUPTED:
-        yield "  The wizard ended before the run did. Look again: what is done stays done, and a new"
-        yield "  plan holds only what is missing."
+        yield "  The wizard ended before the run did. What is done stays done; the rest goes on with:"
+        yield f"  deiswizard resume {state.run}"

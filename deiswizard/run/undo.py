@@ -1,54 +1,68 @@
-"""The inverse of a run, as a plan like any other."""
+"""The inverse of a run, as a plan like any other: of a run that was cut off, only what it did."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
-from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan
-from deiswizard.plan.step import RemoveKeyStep, Step, WriteKeyStep
+from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage
+from deiswizard.plan.step import (
+    DestroyUnitStep,
+    RemoveKeyStep,
+    Step,
+    SubmitUnitStep,
+    WriteKeyStep,
+)
 from deiswizard.redaction import MASK
 from deiswizard.run.events import Check
 from deiswizard.run.state import RunState, StepState
-from deiswizard.vocabulary import Danger, StepStatus
+from deiswizard.vocabulary import Danger, RunStatus
 
 
 def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
     """The plan that takes a run back, made from a new snapshot.
 
+    It holds the steps that take back what the run did or may have done, and what belongs to the way
+    back as a whole; what the run never began is not touched.
+
     Raises:
-        PreconditionError: the run changed nothing, or cannot be taken back; says why.
+        PreconditionError: there is nothing to take back, or it cannot be; says why.
     """
+    if (refusal := why_no_undo(state)) is not None:
+        raise refusal
     plan = state.plan
-    if plan is None:
-        raise PreconditionError("this run never began")
-    if not plan.undo:
-        raise PreconditionError(f"'{plan.title}' is not taken back by a run", said=plan.impact.undo)
-    if not any(_may_have_changed(step, state.steps[step.id]) for step in plan.steps):
-        raise PreconditionError("this run changed nothing", do="there is nothing to take back")
-    if any(MASK in stage.model_dump_json() for stage in plan.undo):
+    assert plan is not None
+    if not snapshot.is_of(plan.cluster, plan.basis.machines):
         raise PreconditionError(
-            "this run's way back holds words that were kept out of its journal as secrets",
-            do="take it back by hand: " + plan.impact.undo,
+            f"run {state.run} was on another cluster: {plan.cluster}",
+            do="connect to that cluster to take it back",
         )
-    keys = [
-        step.key
-        for stage in plan.undo
-        for step in stage.steps
-        if isinstance(step, WriteKeyStep | RemoveKeyStep)
-    ]
+    if not snapshot.keys_read:
+        raise PreconditionError("the settings could not be read from etcd", do="look again")
+    stages = way_back(state)
+    steps = [step for stage in stages for step in stage.steps]
+    if _is_back(state, steps, snapshot):
+        raise PreconditionError(
+            "everything is as it was before this run already", do="there is nothing to take back"
+        )
+    keys = dict.fromkeys(step.key for step in _key_steps(steps))
     facts = {key: snapshot.key(key) for key in keys}
     return plan.model_copy(
         update={
             "title": f"Undo: {plan.title}",
-            "changes": tuple(
-                Change(where=c.where, current=c.desired, desired=c.current, note=c.note)
-                for c in plan.changes
-            ),
-            "stages": plan.undo,
+            "changes": tuple(_changes(state, steps, snapshot)),
+            "stages": stages,
             "undo": (),
             "is_undo": True,
+            "undo_of": state.run,
             "impact": plan.impact.model_copy(
-                update={"undo": "run the recommendation again to have it back"}
+                update={
+                    "danger": max((step.danger for step in steps), key=lambda danger: danger.rank),
+                    "undo": "run the recommendation again to have it back",
+                    "notes": tuple(_notes(state)),
+                }
             ),
             "basis": Basis(
                 taken_at=snapshot.taken_at,
@@ -63,16 +77,123 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
     )
 
 
-def _may_have_changed(step: Step, now: StepState) -> bool:
-    """Done, or begun and not known to have left all as it was: a failed command may have acted."""
-    done = (StepStatus.DONE, StepStatus.WARNING, StepStatus.UNKNOWN, StepStatus.RUNNING)
-    acted = now.status is StepStatus.FAILED and now.code is not None
-    return step.danger is not Danger.READ and (now.status in done or acted)
+def why_no_undo(state: RunState) -> PreconditionError | None:
+    """What keeps a run from being taken back by a plan; None: nothing that the run itself tells."""
+    plan = state.plan
+    if plan is None:
+        return PreconditionError("this run never began")
+    if state.status in (RunStatus.RUNNING, RunStatus.NEEDS_DECISION):
+        return PreconditionError(
+            "this run is going on", do="wait for its end, or stop it, before it is taken back"
+        )
+    if not plan.undo:
+        return PreconditionError(
+            f"'{plan.title}' is not taken back by a run", said=plan.impact.undo
+        )
+    if not _acted(state):
+        return PreconditionError("this run changed nothing", do="there is nothing to take back")
+    stages = way_back(state)
+    if not any(step.danger is not Danger.READ for stage in stages for step in stage.steps):
+        return PreconditionError(
+            "nothing that this run did is taken back by a run", said=plan.impact.undo
+        )
+    if any(MASK in stage.model_dump_json() for stage in stages):
+        return PreconditionError(
+            "this run's way back holds words that were kept out of its journal as secrets",
+            do="take it back by hand: " + plan.impact.undo,
+        )
+    return None
+
+
+def may_have_changed(step: Step, now: StepState) -> bool:
+    """It is more than a look, and is not known to have left all as it was."""
+    return step.danger is not Danger.READ and now.may_have_acted
+
+
+def way_back(state: RunState) -> tuple[Stage, ...]:
+    """The undo stages of a run's plan without the steps that take back what was never begun."""
+    acted, plan = _acted(state), state.plan
+    stages = []
+    for stage in plan.undo if plan else ():
+        steps = tuple(s for s in stage.steps if not s.undoes or acted.intersection(s.undoes))
+        if steps:
+            stages.append(stage.model_copy(update={"steps": steps}))
+    return tuple(stages)
+
+
+def _acted(state: RunState) -> frozenset[str]:
+    """The ids of the steps that have changed something, or may have."""
+    steps = state.plan.steps if state.plan else ()
+    return frozenset(step.id for step in steps if may_have_changed(step, state.steps[step.id]))
+
+
+def _key_steps(steps: Sequence[Step]) -> Iterator[WriteKeyStep | RemoveKeyStep]:
+    return (step for step in steps if isinstance(step, WriteKeyStep | RemoveKeyStep))
+
+
+def _is_back(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> bool:
+    """All that would be taken back is seen to be back. Not where the run's end is not known: what it
+    had asked for may still be done.
+    """
+    if not all(state.steps[name].status.lets_others_go_on for name in _acted(state)):
+        return False
+    changing = [step for step in steps if step.danger is not Danger.READ]
+    keys = list(_key_steps(changing))
+    return len(keys) == len(changing) and all(_is_so(step, snapshot) for step in keys)
+
+
+def _is_so(step: WriteKeyStep | RemoveKeyStep, snapshot: Snapshot) -> bool:
+    fact = snapshot.key(step.key)
+    wanted = step.value if isinstance(step, WriteKeyStep) else None
+    return (fact.text if fact else None) == wanted
+
+
+def _changes(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> Iterator[Change]:
+    """What the way back changes, from what is there now."""
+    changing = [step for step in steps if step.danger is not Danger.READ]
+    keys = {step.key for step in _key_steps(changing)}
+    acted = _acted(state)
+    for change in state.plan.changes if state.plan else ():
+        begun = acted.intersection(change.steps) if change.steps else acted
+        makers = [s for s in changing if not s.undoes or begun.intersection(s.undoes)]
+        if change.sign == "=" or not begun or not makers:
+            continue
+        current, note = change.desired, ""
+        fact = snapshot.key(change.where)
+        if change.where in keys and not (fact and fact.is_secret):
+            current = fact.value if fact else None
+            is_sure = all(state.steps[name].status.lets_others_go_on for name in begun)
+            if current != change.desired and is_sure:
+                note = f"changed since that run, which had made it {change.desired or 'absent'}"
+        yield Change(
+            where=change.where,
+            current=current,
+            desired=change.current,
+            note=note,
+            steps=tuple(step.id for step in makers),
+        )
+
+
+def _notes(state: RunState) -> Iterator[str]:
+    """What the operator should know besides."""
+    plan = state.plan
+    yield f"takes back run {state.run}"
+    changing = [s.id for s in plan.steps if s.danger is not Danger.READ] if plan else []
+    acted = _acted(state)
+    if len(acted) < len(changing):
+        yield (
+            f"that run began {len(acted)} of {len(changing)} steps that change something: "
+            "only those are taken back"
+        )
+    for step in plan.steps if plan else ():
+        job = state.steps[step.id].job
+        if job is not None:
+            yield f"{step.host}: '{step.title}' may still be going on there, as {job.unit}"
 
 
 def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
-    """Whether the keys are again as the plan wanted them."""
-    checks = []
+    """Whether the keys and the fleet units are again as the plan wanted them."""
+    checks = _unit_checks(plan, after)
     for step in plan.steps:
         if isinstance(step, WriteKeyStep | RemoveKeyStep):
             wanted = step.value if isinstance(step, WriteKeyStep) else None
@@ -86,3 +207,28 @@ def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
                 )
             )
     return tuple(checks)
+
+
+def _unit_checks(plan: Plan, after: Snapshot) -> list[Check]:
+    """A unit is to be gone, unless the plan submits an older one in its place."""
+    contents: dict[str, str] = {}
+    for step in plan.steps:
+        if isinstance(step, DestroyUnitStep):
+            contents[step.unit] = ""
+        elif isinstance(step, SubmitUnitStep):
+            contents[step.unit] = step.content
+    checks = []
+    for name, content in contents.items():
+        unit = after.unit(name)
+        is_same = unit is not None and digest(unit.content) == digest(content)
+        evidence = "fleet has none" if unit is None else "fleet has it"
+        if content and unit is not None and not is_same:
+            evidence += " with another file"
+        checks.append(
+            Check(
+                title=f"the fleet unit {name} is {'as it was' if content else 'gone'}",
+                ok=is_same if content else unit is None,
+                evidence=evidence,
+            )
+        )
+    return checks

@@ -1,0 +1,1 @@
+"""The production readiness report: one model, on paper in Markdown and in HTML."""

@@ -1,0 +1,154 @@
+"""fleet units: submitted once, destroyed once, and watched host by host while they run."""
+
+from __future__ import annotations
+
+from deiswizard.cluster.access import FleetAccess, FleetUnit
+from deiswizard.cluster.unit_files import digest, options_of, text_of
+from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
+from deiswizard.plan.conditions import UnitDone, UnitGone
+from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
+from deiswizard.run.context import Context, Result
+from deiswizard.run.events import ImageChecked
+from deiswizard.run.settling import settled
+from deiswizard.run.state import StepState
+
+LAUNCHED = "launched"
+LATE_SECONDS = 20.0
+"""How late fleet may tell a unit's new state: an older failure is not believed meanwhile."""
+
+
+def submit(step: SubmitUnitStep, context: Context, before: StepState) -> Result:
+    """Submit and launch a unit of which there is none yet. Raises as ``settled``."""
+    half_done = False  # submitted by an earlier request, but not launched
+
+    def is_applied(fleet: FleetAccess) -> bool:
+        now = fleet.unit(step.unit)
+        return now is not None and _is(now, step.content) and now.desired == LAUNCHED
+
+    def check(fleet: FleetAccess) -> None:
+        nonlocal half_done
+        now = fleet.unit(step.unit)
+        half_done = now is not None and _is(now, step.content) and now.desired != LAUNCHED
+        if now is not None and not half_done:
+            raise PlanStaleError((f"a fleet unit {step.unit} was made since",))
+
+    def send(fleet: FleetAccess) -> None:
+        is_new = fleet.put(step.unit, options_of(step.content), LAUNCHED)
+        if not is_new and not half_done:
+            raise PlanStaleError((f"somebody else submitted {step.unit} at the same moment",))
+
+    return settled(
+        context,
+        step.id,
+        f"whether {step.unit} was submitted",
+        context.access.fleet,
+        is_applied=is_applied,
+        send=send,
+        check=check,
+        is_sent=before.attempt > 0,
+    )
+
+
+def destroy(step: DestroyUnitStep, context: Context, before: StepState) -> Result:
+    """Destroy a unit, if it is one of those expected. One that is gone is as good."""
+
+    def check(fleet: FleetAccess) -> None:
+        now = fleet.unit(step.unit)
+        if now is not None and digest(text_of(now.options)) not in step.expect:
+            raise PlanStaleError((f"the fleet unit {step.unit} has another file now",))
+
+    return settled(
+        context,
+        step.id,
+        f"whether {step.unit} was destroyed",
+        context.access.fleet,
+        is_applied=lambda fleet: fleet.unit(step.unit) is None,
+        send=lambda fleet: fleet.delete(step.unit),
+        check=check,
+        is_sent=before.attempt > 0,
+    )
+
+
+def _is(unit: FleetUnit, content: str) -> bool:
+    return digest(text_of(unit.options)) == digest(content)
+
+
+def unit_gone(condition: UnitGone, context: Context) -> tuple[bool, str]:
+    """Whether nothing is left of a unit, and what is."""
+    fleet = context.access.fleet()
+    if fleet.unit(condition.unit) is not None:
+        return False, f"fleet still has {condition.unit}"
+    left = len(fleet.states(condition.unit))
+    return not left, f"it is still there on {left} hosts" if left else ""
+
+
+def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:
+    """Whether a unit has ended well on a machine, and how it stands there.
+
+    Raises:
+        NeverHoldsError: it has failed there, or there is no such unit any more.
+        ServiceError: fleet does not tell.
+    """
+    fleet = context.access.fleet()
+    states = fleet.states(condition.unit)
+    state = next((s for s in states if s.machine_id == condition.machine), None)
+    if state is None:
+        if not states and fleet.unit(condition.unit) is None:
+            raise NeverHoldsError(
+                f"there is no fleet unit {condition.unit} any more",
+                do="somebody destroyed it: look again and make a new plan",
+            )
+        return False, "fleet has not begun there"
+    how = f"{state.active}/{state.sub}"
+    if state.active == "failed":
+        raise NeverHoldsError(
+            f"{condition.unit} is {how} on {condition.host}",
+            state="what it fetched is kept there",
+            do=f"read why on {condition.host}: journalctl -u {condition.unit}",
+        )
+    return (state.active, state.sub) == ("active", "exited"), how
+
+
+class ImageWatch:
+    """Tells which images have come to a host while something there fetches them in order.
+
+    A progress for the eye: an engine that does not answer is asked again at the next look.
+    """
+
+    def __init__(self, step: WaitStep, context: Context) -> None:
+        self._step = step
+        self._context = context
+        self._images = tuple(context.images.get(step.host, ()))
+        self._left: list[str] | None = None
+
+    def look(self) -> str:
+        """Ask for the images that come next, and tell how far it got in words."""
+        if not self._images:
+            return ""
+        try:
+            if self._left is None:
+                self._begin()
+            assert self._left is not None
+            engine = self._context.access.docker(self._step.host)
+            while self._left and engine.inspect(self._left[0]) is not None:
+                self._tell(self._left.pop(0), is_there=True)
+        except WizardError:
+            return ""
+        have = len(self._images) - len(self._left)
+        at = f", at {self._left[0]}" if self._left else ""
+        return f"{have} of {len(self._images)} images{at}"
+
+    def _begin(self) -> None:
+        """What is there already, by one question."""
+        engine = self._context.access.docker(self._step.host)
+        there = {name for name in self._images if engine.inspect(name) is not None}
+        for name in self._images:
+            self._tell(name, is_there=name in there)
+        self._left = [name for name in self._images if name not in there]
+
+    def _tell(self, image: str, *, is_there: bool) -> None:
+        self._context.emit(
+            ImageChecked(
+                at=self._context.clock(), step=self._step.id, image=image, present=is_there
+            )
+        )

@@ -15,28 +15,36 @@ from textual.screen import Screen
 
 from deiswizard.background import Task, background
 from deiswizard.cluster.asking import ConnectProgress
-from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.snapshot import Lock, Snapshot
 from deiswizard.errors import CancelledError, WizardError
 from deiswizard.plan.plan import Plan
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
 from deiswizard.recommendations.preseed_images import release_of
+from deiswizard.run.lock import whoami
 from deiswizard.run.replay import Replay
+from deiswizard.run.resume import Unfinished, newest_unfinished
 from deiswizard.screens.ascii_only import AsciiOnly
 from deiswizard.screens.base import WizardScreen
 from deiswizard.screens.connect import ConnectScreen
+from deiswizard.screens.continuing import go_on
 from deiswizard.screens.engine import Question, RunLike, ScreenAsker, SessionLike, Start
+from deiswizard.screens.history import HistoryScreen
+from deiswizard.screens.leaving import Leaving
 from deiswizard.screens.log import LogScreen
 from deiswizard.screens.modals.dialog import ChoiceDialog, LineDialog
 from deiswizard.screens.overview import OverviewScreen
+from deiswizard.screens.panes import lock as lock_words
 from deiswizard.screens.recommendation import RecommendationScreen
+from deiswizard.screens.reporting import Reporting
 from deiswizard.screens.text import ago
 from deiswizard.screens.theme import ASCII, DARK, LIGHT, UNICODE
-from deiswizard.vocabulary import RunStatus, StepStatus
+from deiswizard.vocabulary import RunStatus
 
 ASSETS = Path(str(importlib.resources.files("deiswizard.assets")))
 PUMP_SECONDS = 0.2
 GOING_ON = (RunStatus.RUNNING, RunStatus.NEEDS_DECISION)
+Looked = tuple[Snapshot, dict[str, Assessment], Unfinished | None]
 
 
 class WizardApp(App[str]):
@@ -80,8 +88,11 @@ class WizardApp(App[str]):
         self._open_first = open_first
         self._replay = replay
         self._asker = ScreenAsker()
-        self._looking: Task[tuple[Snapshot, dict[str, Assessment]]] | None = None
+        self._looking: Task[Looked] | None = None
         self._asked: Question | None = None
+        self._reporting = Reporting()
+        self.leaving = Leaving(self)
+        self.unfinished: Unfinished | None = None
 
     def on_mount(self) -> None:
         """Themes, the first screen, the pump."""
@@ -115,15 +126,31 @@ class WizardApp(App[str]):
         return "DEMO" if self.demo else "replay" if self._replay else ""
 
     @property
-    def age_text(self) -> str:
+    def look_text(self) -> str:
         """How old the last look is."""
         if self.is_looking:
-            words = "looking (45 s at most)"
-        elif self.snapshot is not None:
-            words = f"looked {ago(self.snapshot.age(self.clock()))}"
-        else:
-            words = ""
-        return "   ".join(part for part in (self.demo_text, words) if part)
+            return "looking (45 s at most)"
+        return f"looked {ago(self.snapshot.age(self.clock()))}" if self.snapshot else ""
+
+    @property
+    def age_text(self) -> str:
+        """The right of most title bars."""
+        return "   ".join(part for part in (self.demo_text, self.look_text) if part)
+
+    @property
+    def lock_texts(self) -> tuple[str, ...]:
+        """Who held the lock at the last look; shorter ways of saying it after the longer.
+
+        The run's own look sees the run's own lock, which is given back right after it.
+        """
+        run, snapshot = self.run_handle, self.snapshot
+        if self.run_goes_on and run is not None and run.hub.state.lock is not None:
+            return lock_words.OWN
+        if snapshot is None or not snapshot.lock_read:
+            return lock_words.UNKNOWN if snapshot else ()
+        lock = snapshot.lock
+        was_ours = lock and run and (lock.run, lock.owner) == (run.id, whoami())
+        return lock_words.FREE if lock is None or was_ours else lock_words.held(lock, self.clock())
 
     @property
     def is_looking(self) -> bool:
@@ -142,6 +169,9 @@ class WizardApp(App[str]):
             return
         self._pump_connection()
         self._pump_look()
+        self.leaving.pump()
+        if (told := self._reporting.take()) is not None:
+            self.notify(told[0], severity="information" if told[1] else "error", markup=False)
         if self._asked is None and (question := self._asker.take()) is not None:
             self._ask(question)
         page = next((s for s in reversed(self.screen_stack) if isinstance(s, WizardScreen)), None)
@@ -181,9 +211,10 @@ class WizardApp(App[str]):
         if session is None or self._looking is not None:
             return
 
-        def look() -> tuple[Snapshot, dict[str, Assessment]]:
+        def look() -> Looked:
             snapshot = session.look()
-            return snapshot, {r.id: r.assess(snapshot) for r in catalogue.ALL}
+            assessments = {r.id: r.assess(snapshot) for r in catalogue.ALL}
+            return snapshot, assessments, newest_unfinished(snapshot)
 
         self._looking = background(look, name="look")
 
@@ -193,7 +224,8 @@ class WizardApp(App[str]):
             return
         self._looking = None
         try:
-            self.snapshot, self.assessments = task.result()
+            self.snapshot, self.assessments, found = task.result()
+            self.unfinished = found if self.run_handle is None else None
             self.look_error = None
         except WizardError as error:
             self.look_error = error
@@ -231,6 +263,13 @@ class WizardApp(App[str]):
             answered,
         )
 
+    def write_report(self) -> None:
+        """The report on the last look, into the current folder."""
+        if self.snapshot is None:
+            self.notify("the cluster was not looked at yet: press r", markup=False)
+            return
+        self._reporting.start(self.snapshot, self.assessments)
+
     def open_recommendation(self, name: str) -> None:
         """Open its flow; while a run of it goes on, at the run."""
         if self.snapshot is None:
@@ -243,15 +282,40 @@ class WizardApp(App[str]):
         if self.run_handle is not None:
             self.push_screen(RecommendationScreen(self.run_handle.plan.recommendation, at_run=True))
 
+    def open_history(self) -> None:
+        """What was run from this machine."""
+        self.push_screen(HistoryScreen())
+
     def open_log(self) -> None:
         """The whole log of the run."""
         if self.run_handle is not None:
             self.push_screen(LogScreen())
 
-    def start_run(self, plan: Plan) -> None:
+    def ask_lock(self) -> Task[Lock | None]:
+        """Ask in a thread of the engine's who holds the lock."""
+        assert self.session is not None
+        return background(self.session.lock_holder, name="lock-holder")
+
+    def start_run(self, plan: Plan, break_lock: str = "") -> None:
         """Start a plan. Raises WizardError, OSError."""
         assert self.session is not None and self.snapshot is not None
-        self.run_handle = self.session.start(plan, before=self.snapshot, interactive=True)
+        self.run_handle = self.session.start(
+            plan, before=self.snapshot, interactive=True, break_lock=break_lock
+        )
+
+    def resume_run(self, found: Unfinished) -> None:
+        """Take a run up again. Raises WizardError, OSError."""
+        assert self.session is not None and self.snapshot is not None
+        self.show_run(self.session.resume(found, before=self.snapshot, interactive=True))
+
+    def show_run(self, run: RunLike) -> None:
+        """Follow a run that has been going on before."""
+        self.run_handle, self.unfinished = run, None
+        self.open_run()
+
+    def continue_run(self, folder: Path) -> None:
+        """Go on with a run that was cut off, or follow it in another wizard."""
+        go_on(self, folder)
 
     def take_snapshot_of_run(self) -> None:
         """The run's own last look is the newest; assess it without asking the cluster again."""
@@ -260,51 +324,17 @@ class WizardApp(App[str]):
             self.snapshot = after
             self.assessments = {r.id: r.assess(after) for r in catalogue.ALL}
 
-    def run_words(self) -> str:
-        """What has happened so far, for the dialogs."""
-        assert self.run_handle is not None
-        state = self.run_handle.hub.state
-        done, going = state.count(StepStatus.DONE), state.count(StepStatus.RUNNING)
-        changed = "Nothing was changed yet." if not done else "What is done stays done."
-        return f"Done: {done} steps. Going on: {going}. {changed}"
-
     async def action_quit(self) -> None:
-        """Quit; a run that is going on is asked about first, and keeps running by default."""
-        if not self.run_goes_on:
-            self._leave()
-            return
+        """Quit; a run of ours that is going on is asked about first, and keeps running by default."""
+        if self.run_goes_on and self.run_handle is not None and self.run_handle.is_ours:
+            self.leaving.ask()
+        else:
+            self.leave()
 
-        def chosen(choice: str | None) -> None:
-            if choice in ("after", "now") and self.run_handle is not None:
-                self.run_handle.stop(now=choice == "now")
-                self._leave_when_stopped()
-
-        self.push_screen(
-            ChoiceDialog[str](
-                "A run is going on",
-                self.run_words(),
-                [
-                    ("Keep running", "keep"),
-                    ("Stop after what is going on now, then quit", "after"),
-                    ("Stop now and quit: what the hosts have begun may still finish", "now"),
-                ],
-            ),
-            chosen,
-        )
-
-    def _leave_when_stopped(self) -> None:
-        def look() -> None:
-            if not self.run_goes_on:
-                timer.stop()
-                self._leave()
-
-        timer = self.set_interval(PUMP_SECONDS, look)
-
-    def _leave(self) -> None:
+    def leave(self, words: str = "") -> None:
         """Say after the screen is gone what the operator should know."""
         run = self.run_handle
-        words = ""
-        if run is not None and self._replay is None:
+        if not words and run is not None and self._replay is None:
             words = f"run {run.id}: {run.hub.state.status}; deiswizard show {run.id}"
         if self._asked is not None:
             self._asked.answer(None)
@@ -324,6 +354,8 @@ class WizardApp(App[str]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Only commands of ours."""
         yield SystemCommand("Look again", "probe the cluster", self.look_again)
+        yield SystemCommand("Report", "production readiness, as files", self.write_report)
+        yield SystemCommand("History", "what was run, and how to take it back", self.open_history)
         for recommendation in catalogue.ALL:
             yield SystemCommand(
                 f"Open: {recommendation.title}",

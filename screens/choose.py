@@ -63,7 +63,7 @@ class ChoosePane(Container):
         """The cursor into the first field, unless a quick hand has moved it into another already."""
         focused = self.screen.focused
         if focused is None or self not in focused.ancestors:
-            next(iter(self.query(FieldView))).focus_first()
+            next(view for view in self.query(FieldView) if view.display).focus_first()
 
     @on(FieldView.Changed)
     def validate(self) -> None:
@@ -79,9 +79,10 @@ class ChoosePane(Container):
         blocked = any(problem.blocks for problem in problems)
         self.choices = None if blocked else choices
         names = {view.field.name for view in views if view.display}
+        first = next(view for view in views if view.display)
         for view in views:
             mine = [p for p in problems if p.field == view.field.name]
-            if view is views[0]:
+            if view is first:
                 mine += [p for p in problems if p.field not in names]
             view.tell(mine)
 

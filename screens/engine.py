@@ -12,9 +12,11 @@ from pydantic import SecretStr
 
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.known_hosts import UnknownKey
-from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.snapshot import Lock, Snapshot
 from deiswizard.plan.plan import Plan
+from deiswizard.plan.reach import Reach
 from deiswizard.run.hub import Hub
+from deiswizard.run.resume import Unfinished
 from deiswizard.run.state import RunState
 
 
@@ -25,6 +27,8 @@ class RunLike(Protocol):
     id: str
     folder: Path
     hub: Hub
+    ended: threading.Event
+    is_ours: bool
 
     def wait(self, timeout: float | None = None) -> RunState:
         """Wait for the end."""
@@ -42,6 +46,10 @@ class RunLike(Protocol):
         """Stop."""
         ...
 
+    def leave(self, said: str) -> None:
+        """Stop following it without ending it."""
+        ...
+
 
 class SessionLike(Protocol):
     """A connected cluster."""
@@ -55,8 +63,31 @@ class SessionLike(Protocol):
         """Probe."""
         ...
 
-    def start(self, plan: Plan, *, before: Snapshot, interactive: bool = False) -> Any:
+    def reach(self, snapshot: Snapshot) -> Reach:
+        """How the operator's own ssh gets to the hosts."""
+        ...
+
+    def start(
+        self, plan: Plan, *, before: Snapshot, interactive: bool = False, break_lock: str = ""
+    ) -> Any:
         """Start a plan; the run."""
+        ...
+
+    def lock_holder(self) -> Lock | None:
+        """Whose lock would keep a run from beginning now."""
+        ...
+
+    def resume(self, cut_off: Unfinished, *, before: Snapshot, interactive: bool = False) -> Any:
+        """Take a run up again; the run."""
+        ...
+
+    @property
+    def outlives_us(self) -> bool:
+        """The cluster is there when this program has ended."""
+        ...
+
+    def hand_over(self, folder: Path) -> int:
+        """Let a wizard without a screen get ready to take a run up."""
         ...
 
     def close(self) -> None:

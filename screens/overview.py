@@ -15,6 +15,8 @@ from textual.widgets import DataTable, Static
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment, Recommendation
 from deiswizard.screens.base import WizardScreen
+from deiswizard.screens.continuing import unfinished_line
+from deiswizard.screens.panes.lock import title
 from deiswizard.screens.text import clean, cut
 from deiswizard.screens.theme import STYLES
 from deiswizard.vocabulary import RunStatus, Status
@@ -35,7 +37,10 @@ class OverviewScreen(WizardScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", id="open"),
         Binding("r", "look", "look again", id="look"),
+        Binding("R", "report", "write the report to files", id="report"),
+        Binding("h", "history", "history: what was run", id="history"),
         Binding("l", "log", "log of the run", id="log"),
+        Binding("c", "continue", "go on with a run", show=False, id="continue"),
         Binding("o", "run", "the run going on", id="run"),
         *(Binding(str(n), f"jump({n})", "", show=False, id=f"jump-{n}") for n in range(1, 10)),
         Binding("j", "cursor(1)", "down", show=False, id="down"),
@@ -79,11 +84,16 @@ class OverviewScreen(WizardScreen):
         """The recommendation under the cursor."""
         return catalogue.ALL[max(0, self._table.cursor_row)]
 
+    def title_text(self) -> tuple[str, str]:
+        """With the lock, as far as it fits."""
+        left, _ = super().title_text()
+        wizard, room = self.wizard, self.app.size.width - len(left) - 3
+        return left, title(wizard.demo_text, wizard.look_text, wizard.lock_texts, room)
+
     def keys(self) -> list[tuple[str, str]]:
         """What can be done now."""
-        keys = [("enter", "open"), ("r", "look again")]
-        if self.wizard.run_handle is not None:
-            keys += [("o", "the run"), ("l", "log")]
+        run = [("o", "the run")] if self.wizard.run_handle is not None else []
+        keys = [("enter", "open"), ("r", "look again"), *run, ("h", "history"), ("R", "report")]
         return [*keys, ("?", "help"), ("q", "quit")]
 
     def pump(self) -> None:
@@ -133,6 +143,9 @@ class OverviewScreen(WizardScreen):
                 lines.append(
                     (f" ! {run.plan.title} needs a decision: o shows it\n", "bold $warning")
                 )
+        if wizard.unfinished is not None:
+            told = cut(unfinished_line(wizard.unfinished, wizard.clock()), self.app.size.width - 4)
+            lines.append((f" ! {told}\n", "bold $warning"))
         if wizard.look_error is not None:
             lines.append(
                 (
@@ -214,9 +227,22 @@ class OverviewScreen(WizardScreen):
         """Look again."""
         self.wizard.look_again()
 
+    def action_report(self) -> None:
+        """Markdown and HTML, into the current folder."""
+        self.wizard.write_report()
+
+    def action_history(self) -> None:
+        """What was run, and how to take it back."""
+        self.wizard.open_history()
+
     def action_log(self) -> None:
         """The whole log of the run."""
         self.wizard.open_log()
+
+    def action_continue(self) -> None:
+        """Go on with a run that was cut off."""
+        if self.wizard.unfinished is not None:
+            self.wizard.continue_run(self.wizard.unfinished.folder)
 
     def action_run(self) -> None:
         """Back to the run that is going on."""

@@ -67,8 +67,12 @@ class PreviewPane(Container):
         self.query_one("#views", Static).update(tabs(labels, self.view))
         self.query_one("#preview-text", Static).update(self._content(plan))
         self.query_one("#preview-scroll", VerticalScroll).scroll_home(animate=False)
-        same = f" Without this screen:  deiswizard apply {plan.recommendation} --answers FILE --yes"
-        self.query_one("#same", Static).update(Content(same))
+        same = f"apply {plan.recommendation} --answers FILE --yes"
+        if plan.undo_of:
+            same = f"undo {plan.undo_of} --yes"
+        self.query_one("#same", Static).update(
+            Content(clean(f" Without this screen:  deiswizard {same}"))
+        )
 
     def _content(self, plan: Plan) -> Content:
         parts: list[str | tuple[str, str]] = []
@@ -84,8 +88,10 @@ class PreviewPane(Container):
                 parts.append((f" {clean(group.stage)}: {clean(group.host) or 'etcd'}\n", "bold"))
                 for command in group.commands:
                     parts.append((f"   {command.danger:8}", STYLES.get(command.danger, "dim")))
-                    wait = f"   ({command.kind})" if command.kind.startswith("wait") else ""
-                    parts.append(f"{clean(command.text)}{wait}\n")
+                    how = f"   ({command.how})" if command.how else ""
+                    first, *more = command.text.split("\n")
+                    parts.append(f"{clean(first)}{how}\n")
+                    parts += [f"{'':11}{clean(line)}\n" for line in more]
         else:
             for label, lines in preview.impact(plan):
                 wrapped = [part for line in lines for part in hanging("", line, 0, self._room)]

@@ -14,14 +14,18 @@ from textual.widgets import ContentSwitcher, Input, Static
 from deiswizard.answers import remember
 from deiswizard.errors import WizardError
 from deiswizard.plan.plan import Plan
+from deiswizard.plan.script import script
 from deiswizard.recommendations import catalogue
+from deiswizard.run.record import kept_at
 from deiswizard.run.undo import undo_plan
 from deiswizard.screens.base import WizardScreen
 from deiswizard.screens.choose import ChoosePane
-from deiswizard.screens.modals.dialog import ChoiceDialog, LineDialog
+from deiswizard.screens.lock_gate import WAITING, LockGate
+from deiswizard.screens.modals.dialog import LineDialog
 from deiswizard.screens.panes.progress import problems
 from deiswizard.screens.preview import PreviewPane
 from deiswizard.screens.run import RunPane
+from deiswizard.screens.text import cut
 from deiswizard.screens.verify import VerifyPane
 from deiswizard.vocabulary import Danger, RunStatus
 
@@ -39,6 +43,7 @@ class RecommendationScreen(WizardScreen):
         Binding("tab", "turn", "next field or view", show=False, id="turn"),
         Binding("c", "copy", "copy", id="copy"),
         Binding("w", "write", "write the plan to a file", id="write"),
+        Binding("x", "script", "write a script that does it by hand", id="script"),
         Binding("r", "retry", "retry what failed", id="retry"),
         Binding("s", "skip", "leave this step out", id="skip"),
         Binding("n", "next_problem", "next failure", id="next-problem"),
@@ -48,11 +53,13 @@ class RecommendationScreen(WizardScreen):
     ]
     phase: Phase = "choose"
 
-    def __init__(self, name: str, *, at_run: bool = False) -> None:
+    def __init__(self, name: str, *, at_run: bool = False, plan: Plan | None = None) -> None:
+        """``plan``: begin at its preview; back leaves the screen."""
         super().__init__()
         self.recommendation = catalogue.named(name)
         self._at_run = at_run
-        self._breadcrumb: Phase | None = None
+        self._given = plan
+        self._gate: LockGate | None = None
 
     def body(self) -> ComposeResult:
         """The breadcrumb and the four panes."""
@@ -69,7 +76,7 @@ class RecommendationScreen(WizardScreen):
     def _shows_run(self) -> bool:
         """A run of this recommendation is going on, or was asked for."""
         run = self.wizard.run_handle
-        if run is None or run.plan.recommendation != self.recommendation.id:
+        if run is None or self._given or run.plan.recommendation != self.recommendation.id:
             return False
         return self._at_run or self.wizard.snapshot is None or run.hub.state.status in GOING_ON
 
@@ -81,10 +88,14 @@ class RecommendationScreen(WizardScreen):
         super().on_mount()
         if shows_run and run is not None:
             self.query_one(RunPane).follow(run)
-        self._go(self.phase)
+        if self._given is not None:
+            self._preview(self._given)
+        else:
+            self._go(self.phase)
 
     def _go(self, phase: Phase) -> None:
         self.phase = phase
+        self._gate = None
         self.query_one(ContentSwitcher).current = phase
         if phase == "choose":
             self.call_after_refresh(self.query_one(ChoosePane).focus_first)
@@ -100,8 +111,10 @@ class RecommendationScreen(WizardScreen):
     def _show_flow(self) -> None:
         symbols = self.wizard.symbols
         here = PHASES.index(self.phase)
+        plan = self._given or self.query_one(PreviewPane).plan
+        title = plan.title if plan and here else self.recommendation.title
         parts: list[str | tuple[str, str]] = [
-            (f" {self.recommendation.number} {self.recommendation.title}", "bold"),
+            (f" {self.recommendation.number} {cut(title, 30)}", "bold"),
             "   ",
         ]
         for number, phase in enumerate(PHASES):
@@ -120,12 +133,14 @@ class RecommendationScreen(WizardScreen):
                 ready = self._choose.choices is not None
                 first = ("enter", "next: Preview") if ready else ("enter", "(mend the field)")
                 return [first, ("esc", "back"), ("space", "tick"), ("tab", "next field"), *end]
+            case "preview" if self._gate is not None:
+                return [("enter", WAITING), ("esc", "back"), *end]
             case "preview":
                 return [
                     ("enter", "run"),
                     ("tab", "view"),
-                    ("c", "copy"),
-                    ("w", "write plan"),
+                    ("w", "save plan"),
+                    ("x", "script"),
                     ("esc", "back"),
                     *end,
                 ]
@@ -144,7 +159,7 @@ class RecommendationScreen(WizardScreen):
                     keys = [("enter", "next: Verify"), *keys]
                 return keys
             case _:
-                keys = [("enter", "overview")]
+                keys = [("enter", "history" if self._given else "overview")]
                 if run is not None and run.hub.state.plan and run.hub.state.plan.undo:
                     keys.append(("u", "undo"))
                 if run is not None and run.hub.state.differences:
@@ -157,6 +172,10 @@ class RecommendationScreen(WizardScreen):
 
     def pump(self) -> None:
         """Follow the run; when it ends, its result is shown."""
+        gate = self._gate
+        if gate is not None and gate.pump() and gate is self._gate:
+            self._gate = None
+            self.refresh_bars()
         run = self.wizard.run_handle
         if self.phase != "run" or run is None:
             return
@@ -164,7 +183,7 @@ class RecommendationScreen(WizardScreen):
         state = run.hub.state
         if state.finished_at is not None:
             self.wizard.take_snapshot_of_run()
-            self.query_one(VerifyPane).tell(state, str(run.folder))
+            self.query_one(VerifyPane).tell(state, str(kept_at(run.folder)))
             self._go("verify")
 
     @on(Input.Submitted)
@@ -208,18 +227,18 @@ class RecommendationScreen(WizardScreen):
 
     def _confirm_and_run(self) -> None:
         plan = self.query_one(PreviewPane).plan
-        if plan is None:
+        if plan is None or self._gate is not None:
             return
         if self.wizard.run_goes_on:
             self.notify("another run is going on; one at a time", severity="warning", markup=False)
             return
         if plan.impact.danger is not Danger.DESTROY:
-            self._run(plan)
+            self._ask_lock(plan)
             return
 
         def typed(words: str | None) -> None:
             if words is not None:
-                self._run(plan)
+                self._ask_lock(plan)
 
         self.app.push_screen(
             LineDialog(
@@ -230,9 +249,16 @@ class RecommendationScreen(WizardScreen):
             typed,
         )
 
-    def _run(self, plan: Plan) -> None:
+    def _ask_lock(self, plan: Plan) -> None:
+        """See first who holds the lock; a plan that changes nothing needs none."""
+        if plan.is_empty:
+            self._run(plan)
+        else:
+            self._gate = LockGate(self.wizard, lambda token: self._run(plan, token))
+
+    def _run(self, plan: Plan, break_lock: str = "") -> None:
         try:
-            self.wizard.start_run(plan)
+            self.wizard.start_run(plan, break_lock)
         except (WizardError, OSError) as error:
             self.notify(f"the run could not be started: {error}", severity="error", markup=False)
             return
@@ -243,36 +269,14 @@ class RecommendationScreen(WizardScreen):
     def action_back(self) -> None:
         """One phase back; out of a run only by saying what shall become of it."""
         match self.phase:
-            case "preview":
+            case "preview" if self._given is None:
                 self._go("choose")
             case "run" if self.wizard.run_goes_on:
-                self._ask_leave()
-            case "run" | "verify" | "choose":
-                if self.phase != "choose":
+                self.wizard.leaving.ask(to_overview=lambda: self.dismiss(None))
+            case _:
+                if self.phase in ("run", "verify"):
                     self.wizard.take_snapshot_of_run()
                 self.dismiss(None)
-
-    def _ask_leave(self) -> None:
-        def chosen(choice: str | None) -> None:
-            run = self.wizard.run_handle
-            if choice == "leave":
-                self.dismiss(None)
-            elif choice in ("after", "now") and run is not None:
-                run.stop(now=choice == "now")
-
-        self.app.push_screen(
-            ChoiceDialog[str](
-                "A run is going on",
-                self.wizard.run_words(),
-                [
-                    ("Keep running", "keep"),
-                    ("Go to the overview, let it go on", "leave"),
-                    ("Stop after what is going on now", "after"),
-                    ("Stop now: what the hosts have begun may still finish", "now"),
-                ],
-            ),
-            chosen,
-        )
 
     def action_turn(self) -> None:
         """Tab: the next view in preview and run, the next field elsewhere."""
@@ -295,13 +299,30 @@ class RecommendationScreen(WizardScreen):
         plan = self.query_one(PreviewPane).plan
         if self.phase != "preview" or plan is None:
             return
-        path = Path.cwd() / f"{plan.recommendation}-plan.json"
+        name = f"{plan.recommendation}-plan.json"
+        self._write(name, plan.model_dump_json(indent=2) + "\n", f"deiswizard apply {name}")
+
+    def action_script(self) -> None:
+        """The runbook: a shell script that does the same by hand."""
+        plan, snapshot, session = (
+            self.query_one(PreviewPane).plan,
+            self.wizard.snapshot,
+            self.wizard.session,
+        )
+        if self.phase != "preview" or plan is None or snapshot is None or session is None:
+            return
+        name = f"{plan.recommendation}-plan.sh"
+        self._write(name, script(plan, session.reach(snapshot)), f"sh {name}")
+
+    def _write(self, name: str, text: str, command: str) -> None:
+        """A file in the current folder, and how to run it."""
+        path = Path.cwd() / name
         try:
-            path.write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             self.notify(f"{path}: {error.strerror}", severity="error", markup=False)
             return
-        self.notify(f"written: {path}   run it with: deiswizard apply {path.name}", markup=False)
+        self.notify(f"written: {path}   run it with: {command}", markup=False)
 
     def action_retry(self) -> None:
         """In a run: what failed, again. After a refused plan: a new one."""

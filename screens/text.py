@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 
+from deiswizard.cluster.lock_key import coarse
+from deiswizard.wording import in_bytes as in_bytes
+from deiswizard.wording import in_time as in_time
+
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 LONGEST = 2000
 """A longer line is cut for the screen; the files keep it whole."""
@@ -32,31 +36,11 @@ def fit(text: str, width: int) -> str:
 
 def hanging(label: str, text: str, indent: int, width: int) -> list[str]:
     """``label`` and, ``indent`` cells from the left, ``text`` in lines of at most ``width`` cells."""
-    lines = textwrap.wrap(clean(text), max(20, width - indent)) or [""]
+    room = max(20, width - indent)
+    lines = textwrap.wrap(clean(text), room, break_on_hyphens=False) or [""]
     return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
-
-
-def in_bytes(size: float) -> str:
-    """``143 MB``, ``4.1 GB``."""
-    if size >= 1e9:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-
-
-def in_time(seconds: float) -> str:
-    """``12 s``, ``2 min 04 s``, ``1 h 05 min``."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def ago(seconds: float) -> str:
     """``12 s ago``, coarser as it grows."""
-    if seconds < 60:
-        return f"{int(seconds)} s ago"
-    if seconds < 7200:
-        return f"{int(seconds // 60)} min ago"
-    return f"{int(seconds // 3600)} h ago"
+    return f"{coarse(seconds)} ago"

@@ -54,6 +54,9 @@ STYLES: dict[str, str] = {
     StepStatus.SKIPPED: "dim",
     StepStatus.WAITING: "dim",
     RunStatus.NEEDS_DECISION: "bold $warning",
+    RunStatus.STOPPED: "$warning",
+    RunStatus.REFUSED: "$warning",
+    RunStatus.INTERRUPTED: "bold $warning",
     Danger.WRITE: "$warning",
     Danger.RESTART: "bold $warning",
     Danger.DESTROY: "bold $error",
@@ -98,6 +101,10 @@ class Symbols:
             StepStatus.FAILED: self.failed,
             StepStatus.SKIPPED: self.skipped,
             StepStatus.BLOCKED: self.blocked,
+            RunStatus.NEEDS_DECISION: self.warning,
+            RunStatus.STOPPED: self.blocked,
+            RunStatus.REFUSED: self.skipped,
+            RunStatus.INTERRUPTED: self.warning,
         }
         return marks.get(word, self.unknown)
 

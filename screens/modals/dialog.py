@@ -32,16 +32,16 @@ class ChoiceDialog(ModalScreen[T | None], Generic[T]):
         with Vertical(classes="dialog"):
             yield Static(Content(self._title), classes="dialog-title", markup=False)
             with VerticalScroll(classes="dialog-words"):
-                yield Static(Content(self._words), markup=False)
-            yield OptionList(
-                *(Option(Content(label), id=str(n)) for n, (label, _) in enumerate(self._options)),
-                markup=False,
-            )
+                yield Static(Content(self._words), id="dialog-said", markup=False)
+            yield OptionList(*self._rows(), markup=False)
             yield Static(
                 Content("up/down choose   enter take   esc back"),
                 classes="dialog-keys",
                 markup=False,
             )
+
+    def _rows(self) -> list[Option]:
+        return [Option(Content(label), id=str(n)) for n, (label, _) in enumerate(self._options)]
 
     def on_mount(self) -> None:
         """The default is highlighted."""
@@ -49,9 +49,28 @@ class ChoiceDialog(ModalScreen[T | None], Generic[T]):
         options.focus()
         options.highlighted = 0
 
+    def tell(self, title: str, words: str, options: list[tuple[str, T]]) -> None:
+        """Say something else in the same box; repaints only what changed."""
+        if title != self._title:
+            self._title = title
+            self.query_one(".dialog-title", Static).update(Content(title))
+        if words != self._words:
+            self._words = words
+            self.query_one("#dialog-said", Static).update(Content(words))
+        if options != self._options:
+            self._options = options
+            rows = self.query_one(OptionList)
+            rows.clear_options()
+            rows.add_options(self._rows())
+            rows.highlighted = 0
+
     @on(OptionList.OptionSelected)
     def _take(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._options[int(event.option_id or 0)][1])
+        self.chosen(self._options[int(event.option_id or 0)][1])
+
+    def chosen(self, choice: T) -> None:
+        """An option was taken: the answer."""
+        self.dismiss(choice)
 
     def action_cancel(self) -> None:
         """No choice."""

@@ -42,7 +42,10 @@ def host_rows(plan: Plan, state: RunState, width: int, height: int, symbols: Sym
         done = sum(now.status.is_final for _, now in pairs)
         going = next((pair for pair in pairs if pair[1].status is StepStatus.RUNNING), None)
         pulls = [pull for _, now in pairs for pull in now.pulls.values()]
-        size = f"{in_bytes(sum(p.current for p in pulls))}" if pulls else ""
+        fetched = sum(pull.current for pull in pulls)
+        size = in_bytes(fetched) if pulls else ""
+        if pulls and not fetched and all(pull.present is not None for pull in pulls):
+            size = f"{sum(bool(pull.present) for pull in pulls)}/{len(pulls)} images"
         words = "connection lost: what was begun goes on there" if host in state.lost else ""
         if not words and going is not None:
             rate = sum(p.rate for p in going[1].pulls.values())
@@ -64,7 +67,7 @@ def image_rows(plan: Plan, state: RunState, width: int, height: int, symbols: Sy
         now = state.steps.get(step.id, StepState())
         if step.kind == "pull":
             images.setdefault(step.image, []).append((now.status, now.pulls.get(step.image)))
-        elif step.kind == "command":
+        elif step.kind in ("job", "wait"):
             for image, pull in now.pulls.items():
                 status = StepStatus.DONE if pull.present else now.status
                 images.setdefault(image, []).append((status, pull))

@@ -74,6 +74,8 @@ def headline(state: RunState, now: float) -> str:
     words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
     if state.verifying:
         return f"looking at the cluster again (45 s at most)   {elapsed}"
+    if state.lock_lost:
+        return f"{state.lock_lost}: stopping after what is going on now   {elapsed}"
     if state.stop_requested:
         return f"stopping after what is going on now   {elapsed}"
     if state.status is RunStatus.NEEDS_DECISION:
@@ -85,7 +87,10 @@ def headline(state: RunState, now: float) -> str:
     ]
     if waits:
         began = state.steps[waits[0].id].started_at or now
-        words += f"   waiting for {waits[0].waiting_for}: {in_time(max(0, now - began))} of {waits[0].timeout:.0f} s"
+        what = waits[0].waiting_for if len(waits) == 1 else f"{len(waits)} hosts"
+        words += (
+            f"   waiting for {what}: {in_time(max(0, now - began))} of {waits[0].timeout:.0f} s"
+        )
     return words
 
 
@@ -137,10 +142,10 @@ def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols
     room = width - len(left)
     if step.host in lost and state.status is StepStatus.RUNNING:
         right = "reconnecting (what was begun goes on there)"
-    elif state.status is StepStatus.RUNNING and state.pulls:
+    elif state.status is StepStatus.RUNNING and state.pulls and step.kind != "wait":
         running = [p for p in state.pulls.values() if p.present is None]
         pull = running[-1] if running else list(state.pulls.values())[-1]
-        name = pull.image.rpartition("/")[2] + " " if step.kind == "command" else ""
+        name = pull.image.rpartition("/")[2] + " " if step.kind == "job" else ""
         right = name + pull_words(pull, True, room - len(name), symbols)
     elif state.status is StepStatus.RUNNING:
         right = state.said or state.last_line

@@ -11,6 +11,7 @@ from deiswizard.cluster.snapshot import (
     HostFacts,
     Image,
     KeyFact,
+    Lock,
     Member,
     Snapshot,
     Unit,
@@ -21,6 +22,10 @@ from deiswizard.recommendations.registration_facts import ADMINS, LIVE
 NOW = 1_795_000_000.0
 COMPONENTS = ("builder", "controller", "database", "logger", "logspout", "publisher", "registry")
 RELEASE = "v1.13.4"
+ANN = Lock(
+    owner="ann@laptop", run="r1", since=NOW - 180, doing="Registration mode: Set", token="t1"
+)
+"""The lock of somebody else, 3 minutes old."""
 
 
 def image(name: str, size: int = 100_000_000) -> Image:

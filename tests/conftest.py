@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.lab.fixtures"]
+LAB_LIMIT = 400
+"""Seconds for a test of the lab: the first one may have to build the hosts' root file system."""
+
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -23,3 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needs_lab = "[lab" in item.name or "lab" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("lab" if needs_lab else str(item.path)))
+        if needs_lab:
+            item.add_marker(pytest.mark.lab)
+            item.add_marker(pytest.mark.timeout(LAB_LIMIT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from deiswizard.cli import main
 from deiswizard.demo.cluster import PretendCluster
+from deiswizard.run.folders import list_runs
+from deiswizard.run.replay import final_state
+from deiswizard.run.summary import headline
 
 DEMO = ["--demo", "--speed", "50"]
 
@@ -99,6 +103,10 @@ def test_apply_goes_from_to_do_to_ok_and_undo_takes_it_back(
     capsys.readouterr()
     assert main(["runs", "--json"]) == 0
     last = json.loads(capsys.readouterr().out)[0]["run"]
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        headline(final_state(folder)) for folder in list_runs()
+    ]
     assert main(["show", last]) == 0
     assert "check: ok: the live controller answers as admin_only" in capsys.readouterr().out
     assert main(["undo", last, *flags(pretend), "--yes"]) == 0
@@ -176,3 +184,41 @@ def test_the_guided_set_up_runs_line_by_line(
     told = capsys.readouterr()
     assert "Registration mode on demo-three" in told.out and ": done" in told.out
     assert "registration   disabled" in told.out
+
+
+def test_the_report_is_on_stdout_or_in_a_file_and_its_exit_status_is_that_of_check(
+    pretend: PretendCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "registration", *flags(pretend), "--yes"]) == 0
+    assert f"record: {tmp_path}" in capsys.readouterr().err
+    assert main(["report", *flags(pretend)]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("# Production readiness of 127.0.0.1:") and told.err == ""
+    assert "1 of 2 recommendations ok, 1 partly" in told.out
+    assert "| Registration mode |" in told.out.partition("## What was run")[2]
+    page = tmp_path / "report.html"
+    assert main(["report", *flags(pretend), "-o", str(page)]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and f"saved: {page}" in told.err
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert main(["report", *flags(pretend), "--format", "html"]) == 2
+    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
+    assert main(["apply", "preseed", *flags(pretend), "--yes"]) == 0
+    assert main(["report", *flags(pretend), "-o", str(tmp_path / "r.md")]) == 0
+    assert "Ready for production" in (tmp_path / "r.md").read_text()
+    assert main(["report", *flags(pretend), "-o", str(tmp_path / "no" / "r.md")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert main(["report", "127.0.0.1:1", "--ssh-config", "/dev/null"]) == 1
+
+
+def test_show_makes_the_record_anew(
+    pretend: PretendCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "registration", *flags(pretend), "--yes"]) == 0
+    run = capsys.readouterr().out.split()[1].rstrip(":")
+    assert main(["show", run, "--markdown"]) == 0
+    shown = capsys.readouterr().out
+    assert "| /deis/controller/registrationMode | `enabled` | `admin_only` |" in shown
+    assert f"`deiswizard undo {run}`" in shown
+    written = next(Path(os.environ["DEISWIZARD_STATE"]).glob("runs/*/record.md"))
+    assert written.read_text() == shown

@@ -75,6 +75,30 @@ def test_etcdctl_lists_reads_writes_and_removes(pretend: PretendCluster) -> None
     assert "102: Not a file" in dir_error.stderr
 
 
+def test_etcdctl_compares_as_the_runbook_asks_it_to(pretend: PretendCluster) -> None:
+    def with_stdin(text: str, *words: str) -> int:
+        if shutil.which("etcdctl") is None:
+            pytest.skip("etcdctl is not installed")
+        return subprocess.run(
+            ["etcdctl", "--no-sync", "-C", pretend.etcd_url, *words],
+            input=text.encode(), capture_output=True, env={**os.environ, "ETCDCTL_API": "2"},
+        ).returncode  # fmt: skip
+
+    assert with_stdin("-one\n", "mk", "/t/k") == 0 and with_stdin("x", "mk", "/t/k") == 4
+    assert pretend.store.value("/t/k") == "-one\n"
+    index = str(pretend.store.get("/t/k")["node"]["modifiedIndex"])
+    assert (
+        f"\nModified-Index: {index}\n" in etcdctl(pretend, "-o", "extended", "get", "/t/k").stdout
+    )
+    assert etcdctl(pretend, "set", "--swap-with-index", "1", "/t/k", "two").returncode == 4
+    assert with_stdin("two", "set", "--swap-with-index", index, "/t/k") == 0
+    assert etcdctl(pretend, "rm", "--with-index", index, "/t/k").returncode == 4
+    assert pretend.store.value("/t/k") == "two"
+    index = str(pretend.store.get("/t/k")["node"]["modifiedIndex"])
+    assert etcdctl(pretend, "rm", "--with-index", index, "/t/k").returncode == 0
+    assert pretend.store.value("/t/k") is None
+
+
 def test_etcdctl_sees_three_healthy_members_and_a_leader(pretend: PretendCluster) -> None:
     members = etcdctl(pretend, "member", "list").stdout.splitlines()
     assert len(members) == 3 and sum("isLeader=true" in line for line in members) == 1

@@ -8,8 +8,8 @@ from typing import Protocol
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.inventory import Target
-from tests.services import network
-from tests.services.lab import Lab
+from tests.lab import network
+from tests.lab.lab import Lab
 
 HOSTS = ("deis-1", "deis-2", "deis-3")
 COMPONENTS_IN_USE = 12
@@ -22,6 +22,7 @@ class Cluster(Protocol):
     kind: str
     unknown_image: str
     """The name of an image that no registry has."""
+    """fleet's API answers on its hosts."""
 
     def flags(self) -> list[str]:
         """How the command line names it."""
@@ -38,6 +39,12 @@ class Cluster(Protocol):
     def put(self, key: str, value: str) -> None:
         """Write a key, as another operator would."""
 
+    def file(self, host: str, path: str) -> str:
+        """A file on a host, empty when there is none."""
+
+    def remove_file(self, host: str, path: str) -> None:
+        """Remove a file, if it is there."""
+
     def set_admins(self, count: int) -> None:
         """How many active superusers the database has."""
 
@@ -46,6 +53,9 @@ class Cluster(Protocol):
 
     def stop_engine(self, host: str) -> None:
         """Its Docker engine does not answer."""
+
+    def unit_file(self, name: str) -> str:
+        """The file of a fleet unit, empty when there is none."""
 
     def slow_down(self) -> None:
         """Pulls take long enough to be interrupted."""
@@ -92,6 +102,12 @@ class Pretended:
     def put(self, key: str, value: str) -> None:
         self.cluster.store.put(key, value)
 
+    def file(self, host: str, path: str) -> str:
+        return (self.cluster.hosts[self._host(host)].read_file(path) or b"").decode()
+
+    def remove_file(self, host: str, path: str) -> None:
+        self.cluster.hosts[self._host(host)].remove_file(path)
+
     def set_admins(self, count: int) -> None:
         self.cluster.scenario = self.cluster.scenario.model_copy(update={"admins": count})
 
@@ -100,6 +116,12 @@ class Pretended:
 
     def stop_engine(self, host: str) -> None:
         self.cluster.hosts[self._host(host)].engine_runs = False
+
+    def refuse_pulls(self, host: str) -> None:
+        self.cluster.hosts[self._host(host)].engine.registry_answers = False
+
+    def unit_file(self, name: str) -> str:
+        return self.cluster.fleet.file(name) or ""
 
     def slow_down(self) -> None:
         for host in self.cluster.hosts:
@@ -111,7 +133,7 @@ class Pretended:
 
 
 class Real:
-    """The lab: OpenSSH, etcd, Docker engines and a registry."""
+    """The lab: OpenSSH, systemd, etcd, Docker engines and a registry."""
 
     kind = "lab"
     unknown_image = f"{network.REGISTRY}/deis/nothing:v1"
@@ -144,22 +166,29 @@ class Real:
     def put(self, key: str, value: str) -> None:
         self.lab.put(key, value)
 
+    def file(self, host: str, path: str) -> str:
+        return self.lab.host(host).run("cat", path, check=False).stdout
+
+    def remove_file(self, host: str, path: str) -> None:
+        self.lab.host(host).run("rm", "-f", path)
+
     def set_admins(self, count: int) -> None:
-        self.lab.database_host.run("sh", "-c", f"echo {count} > /run/admins")
+        self.lab.set_admins(count)
 
     def take_down(self, host: str) -> None:
-        network.set_cable(host, plugged=False)
+        self.lab.host(host).drop_packets(but_etcd=True)
 
     def stop_engine(self, host: str) -> None:
-        self.lab.host(host).run(
-            "sh", "-c", "pkill dockerd; while pgrep dockerd; do sleep 0.1; done"
-        )
+        self.lab.host(host).stop_engine()
+
+    def unit_file(self, name: str) -> str:
+        return self.lab.host("deis-1").run("fleetctl", "cat", name, check=False).stdout
 
     def slow_down(self) -> None:
-        network.set_bandwidth("registry", 16)
+        self.lab.registry.limit(16)
 
     def speed_up(self) -> None:
-        network.set_bandwidth("registry", None)
+        self.lab.registry.limit(None)
 
 
 def direct(lab: Lab) -> Real:

@@ -12,9 +12,10 @@ from deiswizard.run.events import Event, StepFinished, StepStarted
 from deiswizard.run.folders import list_runs
 from deiswizard.run.journal import read_journal
 from deiswizard.vocabulary import StepStatus
+from tests.flows.checks import answers
 from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import LIMIT, begun, deiswizard
-from tests.flows.test_preseed import answers, needed
+from tests.flows.test_preseed import needed
 
 
 def events_so_far() -> Iterator[Event]:

@@ -8,22 +8,11 @@ from pathlib import Path
 import pytest
 
 from deiswizard.cluster.image_names import normalised
+from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import COMPONENTS_IN_USE, HOSTS, Cluster
 from tests.flows.commands import deiswizard
 
 EXTRA = "alpine:3.2"
-
-
-def answers(folder: Path, text: str) -> str:
-    path = folder / "answers.yaml"
-    path.write_text(text)
-    return str(path)
-
-
-def status_of(cluster: Cluster, recommendation: str) -> str:
-    told = json.loads(deiswizard("check", "--json", *cluster.flags()).out)
-    found = {r["recommendation"]: r["status"] for r in told["recommendations"]}
-    return str(found[recommendation])
 
 
 def needed(extra: str = EXTRA) -> set[str]:
@@ -39,14 +28,14 @@ def needed(extra: str = EXTRA) -> set[str]:
 def test_preseeding_goes_from_to_do_to_ok_and_the_images_are_there(
     cluster: Cluster, method: str, tmp_path: Path
 ) -> None:
-    assert status_of(cluster, "preseed") in ("to do", "partly")
+    assert_status(cluster, "preseed", "to do", "partly")
     chosen = answers(tmp_path, f"preseed:\n  method: {method}\n  extra_images: [{EXTRA}]\n")
     done = deiswizard("apply", "preseed", "-a", chosen, "--yes", *cluster.flags())
     assert done.code == 0, done.err
     assert "verify   ok" in done.err and ": done" in done.out
     for host in HOSTS:
         assert needed() <= {normalised(name) for name in cluster.images(host)}
-    assert status_of(cluster, "preseed") == "ok"
+    assert_status(cluster, "preseed", "ok")
     again = deiswizard("apply", "preseed", "-a", chosen, "--yes", *cluster.flags())
     assert again.code == 0 and "pull deis/" not in again.err
 

@@ -73,16 +73,18 @@ def test_a_run_may_be_left_and_found_again_and_stopped(cluster: Cluster) -> None
         screen.resize(80, 24)
         screen.until("all hosts")
         screen.press("q")
-        screen.until("A run is going on", "Done: ")
-        screen.press("Down", "Enter")
+        screen.until("A run is going on", "Done: ", "Leave, let it go on")
+        screen.press("Down", "Down", "Enter")
         said = screen.until("ended with 0", "deiswizard show")
     assert re.search(r"run \S+: stopped", said)
 
 
 def test_nonsense_is_answered_beside_the_field_and_loses_nothing(cluster: Cluster) -> None:
     with terminal(words_of("open", "preseed", *cluster.flags())) as screen:
-        screen.until("Hosts at a time", "Missing here")
-        screen.press("Tab", "Tab")
+        screen.until("Hosts at a time", "pull through the Docker API")
+        screen.press("Tab")
+        screen.until("Missing here")
+        screen.press("Tab")
         screen.until("How many hosts pull side by side")
         for text, answer in (
             ("99x", "'99x' is not allowed; allowed"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from deiswizard.cluster.asking import Asker, ConnectProgress
-from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.errors import WizardError
+from deiswizard.cluster.snapshot import Lock, Snapshot
+from deiswizard.errors import PreconditionError, WizardError
+from deiswizard.inventory import Target
 from deiswizard.plan.plan import Plan
+from deiswizard.plan.reach import Reach, reach_of
 from deiswizard.plan.step import PullStep
 from deiswizard.run import events as e
 from deiswizard.run.hub import Hub
+from deiswizard.run.resume import Unfinished
 from deiswizard.run.state import RunState
 from deiswizard.screens.app import WizardApp
 from deiswizard.vocabulary import RunStatus, StepStatus
@@ -22,12 +26,15 @@ from tests.builders import NOW, snapshot
 class StillRun:
     """A run that stands where its events left it; records what the operator asks for."""
 
+    is_ours = True
+
     def __init__(self, plan: Plan, events: Sequence[e.Event] = ()) -> None:
         self.plan = plan
         self.id = "20261122-223104"
         self.folder = Path("/home/core/.local/state/deiswizard/runs/20261122-223104")
         self.hub = Hub()
         self.asked: list[tuple[str, Any]] = []
+        self.ended = threading.Event()
         self.hub.emit(e.RunStarted(at=NOW, run=self.id, plan=plan))
         for event in events:
             self.hub.emit(event)
@@ -46,19 +53,32 @@ class StillRun:
         self.hub.emit(
             e.RunFinished(at=NOW + 60, status=RunStatus.STOPPED, said="stopped by the operator")
         )
+        self.ended.set()
+
+    def leave(self, said: str) -> None:
+        self.asked.append(("leave", said))
+        self.hub.emit(e.RunLeft(at=NOW + 60, said=said))
+        self.ended.set()
 
 
 class FakeSession:
-    """Answers looks from a list; the last one stays."""
+    """Answers looks, and who holds the lock, from lists; the last one stays."""
 
     def __init__(
         self,
         *looks: Snapshot | WizardError,
         events: Callable[[Plan], Sequence[e.Event]] | None = None,
+        holders: Sequence[Lock | WizardError | None] = (None,),
     ) -> None:
+        self.holders = list(holders)
+        self.broken: list[str] = []
         self.looks = list(looks) or [snapshot()]
         self.events = events or (lambda plan: ())
         self.runs: list[StillRun] = []
+        self.resumed: list[Unfinished] = []
+        self.handed_over: list[Path] = []
+        self.refuses_hand_over = False
+        self.outlives_us = True
         self.name = "prod-eu"
 
     def look(self) -> Snapshot:
@@ -67,7 +87,35 @@ class FakeSession:
             raise found
         return found
 
-    def start(self, plan: Plan, *, before: Snapshot, interactive: bool = False) -> StillRun:
+    def resume(
+        self, cut_off: Unfinished, *, before: Snapshot, interactive: bool = False
+    ) -> StillRun:
+        self.resumed.append(cut_off)
+        self.runs.append(StillRun(cut_off.plan, cut_off.events[1:]))
+        return self.runs[-1]
+
+    def hand_over(self, folder: Path) -> int:
+        self.handed_over.append(folder)
+        if self.refuses_hand_over:
+            raise PreconditionError(
+                "the run cannot go on without this program", said="a passphrase"
+            )
+        return 4711
+
+    def reach(self, snapshot: Snapshot) -> Reach:
+        target = Target(host="10.21.2.11")
+        return reach_of(target, snapshot, entry_name="deis-1", dialled=target.host)
+
+    def lock_holder(self) -> Lock | None:
+        found = self.holders.pop(0) if len(self.holders) > 1 else self.holders[0]
+        if isinstance(found, WizardError):
+            raise found
+        return found
+
+    def start(
+        self, plan: Plan, *, before: Snapshot, interactive: bool = False, break_lock: str = ""
+    ) -> StillRun:
+        self.broken.append(break_lock)
         self.runs.append(StillRun(plan, self.events(plan)))
         return self.runs[-1]
 

@@ -179,7 +179,7 @@ async def test_unticking_every_host_is_told() -> None:
     app = app_on(FakeSession(), open_first="preseed")
     async with app.run_test(size=SIZE) as pilot:
         await until_text(pilot, "deis-3")
-        await pilot.press("space", "down", "space", "down", "space")
+        await pilot.press("tab", "space", "down", "space", "down", "space")
         await until_text(pilot, "no host is chosen")
 
 

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from deiswizard.cluster.snapshot import Evidence, Trouble
-from tests.builders import host, snapshot
+from tests.builders import ANN, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
 
@@ -47,7 +47,7 @@ Steps = Callable[[Pilot[Any]], Any]
 
 
 async def overview(pilot: Pilot[Any]) -> None:
-    await until_text(pilot, "Registration mode", "looked")
+    await until_text(pilot, "Registration mode", "12 s ago")
 
 
 async def choose(pilot: Pilot[Any]) -> None:
@@ -88,6 +88,18 @@ async def leave(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "A run is going on")
 
 
+async def locked(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "Another run holds the lock")
+
+
+async def break_lock(pilot: Pilot[Any]) -> None:
+    await locked(pilot)
+    await pilot.press("down", "enter")
+    await until_text(pilot, "Type to confirm")
+
+
 async def help_page(pilot: Pilot[Any]) -> None:
     await overview(pilot)
     await pilot.press("question_mark")
@@ -106,6 +118,9 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "run-hosts": (lambda: FakeSession(events=halfway), "preseed", run_hosts),
     "run-images": (lambda: FakeSession(events=halfway), "preseed", run_images),
     "leave": (lambda: FakeSession(events=halfway), "preseed", leave),
+    "overview-locked": (lambda: FakeSession(snapshot(lock=ANN)), "", overview),
+    "locked": (lambda: FakeSession(holders=[ANN]), "preseed", locked),
+    "break-lock": (lambda: FakeSession(holders=[ANN]), "preseed", break_lock),
     "verify": (lambda: FakeSession(events=finished), "preseed", verify),
 }
 

@@ -49,3 +49,12 @@ async def until_still(pilot: Pilot[Any]) -> None:
 def text_of(app: WizardApp, selector: str) -> str:
     """The plain text of a Static."""
     return str(app.screen.query_one(selector, Static).visual)
+
+
+async def until_quit(pilot: Pilot[Any]) -> None:
+    """Wait until the program has ended."""
+    for _ in range(TRIES):
+        if pilot.app._exit:
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it never ended")

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
+import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deiswizard.cluster.access import CommandResult, LayerReport, LineSink
 from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
-from deiswizard.errors import LinkError, PlanStaleError
+from deiswizard.demo.shell import Write
+from deiswizard.errors import CancelledError, LinkError, PlanStaleError, ServiceError
+from deiswizard.plan.conditions import KeyIs
 from deiswizard.plan.plan import Basis, Impact, Plan, Stage
-from deiswizard.plan.step import CommandStep, Step
+from deiswizard.plan.step import CommandStep, Step, WaitStep
 from deiswizard.vocabulary import Danger
+from tests.unit.memory_fleet import MemoryFleet
+from tests.unit.memory_jobs import JobHost
 
 LIMIT = 20.0
 """Seconds after which something hangs; nothing here takes a tenth of one."""
+
+JOB_WORDS = ("boot_id", "journalctl", "systemd-run", "systemctl")
 
 Answer = CommandResult | Exception | Callable[["Call"], CommandResult]
 
@@ -36,10 +46,16 @@ class Call:
 
 @dataclass
 class MemoryHost:
-    """Answers commands by ``answers[command]``, 0 and nothing where there is none."""
+    """Answers commands by ``answers[command]``, 0 and nothing where there is none. What is asked of
+    its systemd is answered by ``keeper``, unless ``links`` holds an error for it; with
+    ``breaks_after`` the error comes after the host has done as asked.
+    """
 
     name: str
     cluster: MemoryCluster
+    keeper: JobHost
+    links: list[Exception | None] = field(default_factory=list)
+    breaks_after: bool = False
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
@@ -54,12 +70,25 @@ class MemoryHost:
         cancel: threading.Event | None = None,
     ) -> CommandResult:
         call = Call(self.name, command, sudo, timeout, stdin, on_lines, cancel)
+        if any(word in command for word in JOB_WORDS):
+            return self._ask_keeper(command)
         self.cluster.calls.append(call)
-        queue = self.answers.get(command, [])
-        answer = (queue.pop(0) if len(queue) > 1 else queue[0]) if queue else CommandResult(0)
+        answers = self.answers.get(command, [])
+        answer = (
+            (answers.pop(0) if len(answers) > 1 else answers[0]) if answers else CommandResult(0)
+        )
         if isinstance(answer, Exception):
             raise answer
         return answer if isinstance(answer, CommandResult) else answer(call)
+
+    def _ask_keeper(self, command: str) -> CommandResult:
+        error = self.links.pop(0) if self.links else None
+        if error is not None and not self.breaks_after:
+            raise error
+        status, out = self.keeper.ask(command)
+        if error is not None:
+            raise error
+        return CommandResult(status, out)
 
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         self.files[path] = content
@@ -72,9 +101,13 @@ class MemoryHost:
 
 @dataclass
 class MemoryDocker:
-    """``pulls[image]`` are the outcomes of pulls in turn: an error, or layer reports."""
+    """``pulls[image]`` are the outcomes of pulls in turn: an error, or layer reports.
+
+    A job that pulls ends as the engine's answer says: it waits for one that is no broken link.
+    """
 
     store: set[str] = field(default_factory=set)
+    answered: dict[str, queue.Queue[Exception | None]] = field(default_factory=dict)
     pulls: dict[str, list[Exception | Sequence[LayerReport]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -91,48 +124,89 @@ class MemoryDocker:
         cancel: threading.Event | None = None,
     ) -> None:
         self.asked.append(name)
-        queue = self.pulls.get(name, [])
-        outcome = queue.pop(0) if queue else ()
+        outcomes = self.pulls.get(name, [])
+        outcome = outcomes.pop(0) if outcomes else ()
+        answered = self.answered.setdefault(name, queue.Queue())
         if isinstance(outcome, Exception):
+            if not isinstance(outcome, LinkError | CancelledError):
+                answered.put(outcome)
             raise outcome
         for report in outcome:
             on_layer(report)
         self.store.add(name)
+        answered.put(None)
+
+    def job(self, name: str, out: Write, stop: threading.Event) -> int:
+        """``docker pull``."""
+        answered = self.answered.setdefault(name, queue.Queue())
+        while not stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                outcome = answered.get(timeout=0.01)
+                out(f"{getattr(outcome, 'said', 'Status: Downloaded')}\n")
+                return 0 if outcome is None else 1
+        return 143
 
 
 @dataclass
 class MemoryEtcd:
-    """Keys with indexes; ``trouble`` is raised by every call."""
+    """Keys with indexes; ``trouble`` is raised by every call, ``unheard`` after it was done. ``late``
+    are errors that changes meet in turn; with ``applies_late`` they are done all the same.
+    What has a TTL is gone when ``clock`` says so.
+    """
 
     keys: dict[str, tuple[str, int]] = field(default_factory=dict)
     index: int = 100
     trouble: Exception | None = None
+    unheard: Exception | None = None
+    late: list[ServiceError] = field(default_factory=list)
+    applies_late: bool = False
+    asked: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
+    ends: dict[str, float] = field(default_factory=dict)
+    _one: threading.RLock = field(default_factory=threading.RLock)
 
-    def get(self, key: str) -> KeyFact | None:
-        if self.trouble:
-            raise self.trouble
-        if key not in self.keys:
-            return None
-        value, index = self.keys[key]
-        return KeyFact(key=key, value=value, index=index)
+    def get(self, key: str, *, quorum: bool = False) -> KeyFact | None:
+        with self._one:
+            self._expect(key, None)
+            if key not in self.keys:
+                return None
+            value, index = self.keys[key]
+            left = math.ceil(self.ends[key] - self.clock()) if key in self.ends else None
+            return KeyFact(key=key, value=value, index=index, ttl=left)
 
     def tree(self, prefix: str) -> tuple[tuple[KeyFact, ...], int]:
-        facts = [self.get(key) for key in self.keys if key.startswith(prefix)]
+        facts = [self.get(key) for key in self.keys if key.startswith(f"{prefix}/")]
         return tuple(fact for fact in facts if fact is not None), self.index
 
     def put(self, key: str, value: str, *, expect: int | None, ttl: int | None = None) -> KeyFact:
-        self._expect(key, expect)
-        self.index += 1
-        self.keys[key] = (value, self.index)
-        return KeyFact(key=key, value=value, index=self.index)
+        with self._one:
+            self._expect(key, expect)
+            self.asked.append("put")
+            error = self.late.pop(0) if self.late else self.unheard
+            if error is not None and error is not self.unheard and not self.applies_late:
+                raise error
+            self.index += 1
+            self.keys[key] = (value, self.index)
+            self.ends.pop(key, None)
+            if ttl is not None:
+                self.ends[key] = self.clock() + ttl
+            if error is not None:
+                raise error
+            return KeyFact(key=key, value=value, index=self.index, ttl=ttl)
 
     def remove(self, key: str, *, expect: int | None) -> None:
-        self._expect(key, expect)
-        self.keys.pop(key, None)
+        with self._one:
+            self._expect(key, expect)
+            self.keys.pop(key, None)
+            if self.unheard:
+                raise self.unheard
 
     def _expect(self, key: str, expect: int | None) -> None:
         if self.trouble:
             raise self.trouble
+        if key in self.ends and self.ends[key] <= self.clock():
+            del self.ends[key]
+            self.keys.pop(key, None)
         now = self.keys.get(key, ("", 0))[1]
         if expect is not None and now != expect:
             raise PlanStaleError((f"{key} was written",))
@@ -146,9 +220,13 @@ class MemoryCluster:
 
     def __init__(self, *names: str) -> None:
         self.calls: list[Call] = []
-        self.hosts = {name: MemoryHost(name, self) for name in names}
         self.dockers = {name: MemoryDocker() for name in names}
+        self.hosts = {
+            name: MemoryHost(name, self, JobHost(docker.job))
+            for name, docker in self.dockers.items()
+        }
         self.store = MemoryEtcd()
+        self.fleetd = MemoryFleet()
         self.machines = frozenset(f"{name}-machine" for name in names)
 
     def host(self, name: str) -> MemoryHost:
@@ -162,6 +240,9 @@ class MemoryCluster:
     def etcd(self) -> MemoryEtcd:
         return self.store
 
+    def fleet(self) -> MemoryFleet:
+        return self.fleetd
+
     def machine_ids(self) -> frozenset[str]:
         return self.machines
 
@@ -174,6 +255,12 @@ def command(name: str, host: str = "a", **more: Any) -> CommandStep:
     """A command step whose id and command are ``name``."""
     more.setdefault("danger", Danger.WRITE)
     return CommandStep(id=name, title=f"do {name}", host=host, command=name, **more)
+
+
+def wait_for_key(name: str, **more: Any) -> WaitStep:
+    """Waits until ``/k`` is ``yes``."""
+    condition = KeyIs(key="/k", value="yes")
+    return WaitStep(id=name, title=name, condition=condition, waiting_for="the key", **more)
 
 
 def stage(*steps: Step, name: str = "one", at_a_time: int = 32) -> Stage:

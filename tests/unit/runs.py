@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from deiswizard.cluster.access import CommandResult
 from deiswizard.run.journal import read_journal
 from deiswizard.run.runner import Run
 from deiswizard.run.state import RunState
 from deiswizard.vocabulary import RunStatus
-from tests.unit.memory_cluster import LIMIT, Call
+from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
 
 Make = Callable[..., Run]
 
@@ -33,6 +34,22 @@ def kinds(run: Run) -> list[str]:
 
 def statuses(state: RunState) -> dict[str, str]:
     return {name: str(step.status) for name, step in state.steps.items()}
+
+
+def happening(
+    make: Make, cluster: MemoryCluster, happens: Callable[[Run], None], **more: Any
+) -> RunState:
+    """The end of a run of ``one`` and ``two`` on host a, when something happens during ``one``."""
+    runs: list[Run] = []
+
+    def one(call: Call) -> CommandResult:
+        happens(runs[0])
+        return CommandResult(0)
+
+    cluster.hosts["a"].answers["one"] = [one]
+    runs.append(make(plan_of(stage(command("one"), command("two"))), cluster, **more))
+    runs[0].start()
+    return ended(runs[0])
 
 
 def fails(call: Call) -> CommandResult:

@@ -11,14 +11,20 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deiswizard.cluster.etcd import EtcdAdapter, leaves, parse_health, parse_members
+from deiswizard.cluster.lock_key import KEY, parse_lock, value_of
 from deiswizard.cluster.secret_keys import is_secret
-from deiswizard.errors import PlanStaleError, ServiceError
+from deiswizard.cluster.snapshot import Lock
+from deiswizard.errors import LockedError, PlanStaleError, ServiceError
+from deiswizard.run.events import Event
+from deiswizard.run.lock import RunLock
 from tests.recordings import FLEET, recording
 from tests.sshd import free_port
+from tests.unit.memory_cluster import MemoryCluster, command
 
 ETCD = shutil.which("etcd")
 
@@ -184,6 +190,82 @@ def test_changes_are_seen_and_waiting_can_be_stopped(etcd: EtcdAdapter) -> None:
     quiet.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+class OnlyEtcd(MemoryCluster):
+    """A cluster of which only the etcd is real."""
+
+    def __init__(self, etcd: EtcdAdapter) -> None:
+        super().__init__()
+        self.real = etcd
+
+    def etcd(self) -> EtcdAdapter:  # type: ignore[override]
+        return self.real
+
+
+def lock_on(etcd: EtcdAdapter, folder: Path, told: list[Event], **more: Any) -> RunLock:
+    return RunLock(
+        OnlyEtcd(etcd), told.append, folder=folder, is_needed=True, doing=lambda: "one", **more
+    )  # fmt: skip
+
+
+def test_locks_exclude_each_other_and_stay_while_their_wizards_live(
+    etcd: EtcdAdapter, tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    first = lock_on(etcd, tmp_path / "one", told, ttl=2)
+    first.acquire()
+    begun = etcd.get(KEY)
+    assert begun is not None and begun.ttl is not None
+    deadline = time.monotonic() + 60
+    renewed = 0
+    while renewed < 6:  # at half a second each: longer than the TTL
+        now = etcd.get(KEY)
+        assert now is not None, "it ran out although its wizard lives"
+        renewed, begun = renewed + (now.index != begun.index), now
+        assert time.monotonic() < deadline
+    second = lock_on(etcd, tmp_path / "two", told)
+    with pytest.raises(LockedError, match="one"):
+        second.acquire()
+    first.release()
+    assert etcd.get(KEY) is None
+    second.acquire()
+    second.release()
+    kinds = [event.kind for event in told]
+    assert kinds == ["lock-requested", "lock-acquired", "lock-released"] * 2
+
+
+def test_the_lock_of_a_wizard_that_went_away_ends_by_itself(
+    etcd: EtcdAdapter, tmp_path: Path
+) -> None:
+    gone = Lock(owner="ann@laptop", run="r1", since=1.0, token="t1")
+    etcd.put(KEY, value_of(gone), expect=0, ttl=1)
+    told: list[Event] = []
+    lock = lock_on(etcd, tmp_path / "two", told)
+    deadline = time.monotonic() + 30
+    while not any(event.kind == "lock-acquired" for event in told):
+        assert time.monotonic() < deadline
+        with contextlib.suppress(LockedError):
+            lock.acquire()
+    lock.release()
+
+
+def test_a_broken_lock_is_another_s_at_once_and_lost_to_the_first(
+    etcd: EtcdAdapter, tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    first = lock_on(etcd, tmp_path / "one", told)
+    first.acquire()
+    seen = parse_lock(etcd.get(KEY))
+    assert seen is not None
+    second = lock_on(etcd, tmp_path / "two", [], break_token=seen.token)
+    second.acquire()
+    assert second.allows(command("x")) and not first.allows(command("x"))
+    assert "(run two)" in first.lost and told[-1].kind == "lock-lost"
+    first.release()
+    assert etcd.get(KEY) is not None
+    second.release()
+    assert etcd.get(KEY) is None
 
 
 def test_a_service_that_is_away_says_so_at_once() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 
 import pytest
-from pydantic import SecretStr
 
 from deiswizard.cluster.access import CommandResult, LayerReport
 from deiswizard.errors import CancelledError, LinkError, PullError, ServiceError
@@ -15,63 +13,20 @@ from deiswizard.plan.step import (
     GuardStep,
     PullStep,
     RemoveKeyStep,
-    Step,
     UploadStep,
     WaitStep,
     WriteKeyStep,
 )
 from deiswizard.run import events as e
-from deiswizard.run import execute as module
-from deiswizard.run.execute import Context, Result, execute
-from deiswizard.vocabulary import StepStatus
-from tests.unit.memory_cluster import Call, MemoryCluster, command
-
-IMAGE = "deis/router:v1.13.4"
-
-
-class Clock:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Doing:
-    """A cluster of one host, and what was told while a step was done."""
-
-    def __init__(self) -> None:
-        self.cluster = MemoryCluster("a")
-        self.events: list[e.Event] = []
-        self.cancel = threading.Event()
-        self.clock = Clock()
-
-    def do(self, step: Step, **secrets: str) -> Result:
-        kept = {name: SecretStr(value) for name, value in secrets.items()}
-        context = Context(
-            self.cluster,
-            self.events.append,
-            kept,
-            self.cancel,
-            images={"a": [IMAGE]},
-            clock=self.clock,
-        )
-        return execute(step, context)
-
-    def told(self, kind: str) -> list[e.Event]:
-        return [event for event in self.events if event.kind == kind]
-
-
-@pytest.fixture
-def doing(monkeypatch: pytest.MonkeyPatch) -> Doing:
-    monkeypatch.setattr(module, "PULL_PAUSE", 0.0)
-    return Doing()
+from deiswizard.run import settling
+from deiswizard.run.state import StepState
+from deiswizard.vocabulary import JobWay, StepStatus
+from tests.unit.doing import IMAGE, Doing
+from tests.unit.memory_cluster import Call, command, wait_for_key
 
 
 def pull() -> PullStep:
-    return PullStep(id="pull", title="pull", host="a", image=IMAGE)
+    return PullStep(id="pull", title="pull", host="a", image=IMAGE, way=JobWay.UNIT)
 
 
 def guard(condition: KeyIs | ImagePresent | DiskRoom | CommandSays) -> GuardStep:
@@ -139,23 +94,6 @@ def test_a_host_out_of_reach_fails_a_command_because_nothing_was_started(doing: 
     assert (result.status, result.said, result.do) == (StepStatus.FAILED, "no route", "look at it")
 
 
-def test_the_preseed_script_s_lines_become_progress(doing: Doing) -> None:
-    def pulling(call: Call) -> CommandResult:
-        assert call.on_lines is not None
-        call.on_lines("out", ["v1.13.4: Pulling from deis/router", "a3ed95caeb02: Pull complete"])
-        call.on_lines("out", [f"Status: Downloaded newer image for {IMAGE}"])
-        return CommandResult(0)
-
-    doing.cluster.hosts["a"].answers["preseed"] = [pulling]
-    assert doing.do(command("preseed", progress="preseed")).status is StepStatus.DONE
-    assert [event.kind for event in doing.events] == [
-        "output-received",
-        "layer-progressed",
-        "output-received",
-        "image-checked",
-    ]
-
-
 @pytest.mark.parametrize("expect", [None, "", hashlib.sha256(b"old").hexdigest()])
 def test_an_upload_replaces_only_what_it_was_made_for(doing: Doing, expect: str | None) -> None:
     host = doing.cluster.hosts["a"]
@@ -197,19 +135,56 @@ def test_keys_are_written_and_removed_only_as_they_were_seen(doing: Doing) -> No
     assert etcd.keys == {}
 
 
-def test_a_write_that_timed_out_is_unknown(doing: Doing) -> None:
-    doing.cluster.store.trouble = ServiceError(
-        "etcd did not answer", state="not known whether the write will still be applied"
-    )
-    result = doing.do(WriteKeyStep(id="w", title="w", key="/k", value="v"))
-    assert result.status is StepStatus.UNKNOWN
+TIMED_OUT = ServiceError("etcd did not answer", state="not known: it may still be applied")
+WRITE = WriteKeyStep(id="w", title="w", key="/k", value="new", expect=0)
+
+
+def test_a_write_is_unknown_only_when_etcd_stays_silent(
+    doing: Doing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "SETTLE_SECONDS", 0.0)
+    doing.cluster.store.trouble = TIMED_OUT
+    assert doing.do(WRITE).status is StepStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_a_write_that_timed_out_is_looked_for_before_it_is_sent_again(
+    doing: Doing, is_applied: bool
+) -> None:
+    etcd = doing.cluster.store
+    etcd.late = [TIMED_OUT]
+    etcd.applies_late = is_applied
+    result = doing.do(WRITE)
+    assert result.status is StepStatus.DONE
+    assert etcd.keys["/k"][0] == "new"
+    assert etcd.asked == (["put"] if is_applied else ["put", "put"])
+    assert ("had been applied" in result.said) is is_applied
+    assert [event.said for event in doing.events if isinstance(event, e.WaitPolled)]
+
+
+def test_a_write_that_was_cut_off_is_looked_for_first(doing: Doing) -> None:
+    doing.cluster.store.keys["/k"] = ("new", 5)
+    assert doing.do(WRITE, StepState(attempt=1)).status is StepStatus.DONE
+    assert doing.cluster.store.asked == []
+
+
+def test_somebody_else_s_value_is_never_taken_for_our_own(doing: Doing) -> None:
+    doing.cluster.store.keys["/k"] = ("theirs", 5)
+    result = doing.do(WRITE, StepState(attempt=1))
+    assert result.status is StepStatus.FAILED and "make a new plan" in result.do
+    assert doing.cluster.store.keys["/k"][0] == "theirs"
+
+
+def test_what_etcd_refuses_is_not_asked_again(doing: Doing) -> None:
+    doing.cluster.store.late = [ServiceError("etcd refused", state="the key is as it was")]
+    assert doing.do(WRITE).status is StepStatus.FAILED
+    assert doing.cluster.store.asked == ["put"]
 
 
 def test_a_pull_is_believed_only_when_the_image_is_there(doing: Doing) -> None:
     assert doing.do(pull()).status is StepStatus.DONE
     assert [event.present for event in doing.events if isinstance(event, e.ImageChecked)] == [True]
-    doing.cluster.dockers["a"].pull = lambda *args: None  # type: ignore[method-assign]
-    doing.cluster.dockers["a"].store.clear()
+    doing.cluster.dockers["a"].inspect = lambda name: None  # type: ignore[method-assign]
     result = doing.do(pull())
     assert result.status is StepStatus.FAILED
     assert "it is not there" in result.said
@@ -235,9 +210,11 @@ def test_a_pull_is_tried_again_visibly_when_the_registry_was_at_fault(doing: Doi
 
 def test_a_pull_gives_up_after_the_third_try(doing: Doing) -> None:
     docker = doing.cluster.dockers["a"]
-    docker.pulls[IMAGE] = [PullError(f"{n}", said="i/o timeout", do="wait") for n in range(9)]
+    docker.pulls[IMAGE] = [PullError(f"{n}", said="i/o timeout") for n in range(9)]
     result = doing.do(pull())
-    assert (result.status, result.said, result.do) == (StepStatus.FAILED, "2: i/o timeout", "wait")
+    assert result.status is StepStatus.FAILED
+    assert result.said.endswith("the registry did not answer as it should: i/o timeout")
+    assert "try again" in result.do
     assert len(docker.asked) == 3
 
 
@@ -252,15 +229,25 @@ def test_a_pull_that_cannot_go_well_is_not_tried_again(doing: Doing, said: str) 
 def test_a_stop_between_two_tries_asks_the_engine_no_more(doing: Doing) -> None:
     docker = doing.cluster.dockers["a"]
     docker.pulls[IMAGE] = [PullError("slow", said="i/o timeout")]
-    doing.cancel.set()
+
+    def stopping(event: e.Event) -> None:
+        if isinstance(event, e.OutputReceived) and "try 2 of 3" in event.lines[0]:
+            doing.interrupted.set()
+
+    doing.listener = stopping
     with pytest.raises(CancelledError):
         doing.do(pull())
     assert docker.asked == [IMAGE]
 
 
-def test_a_pull_whose_link_broke_is_unknown(doing: Doing) -> None:
-    doing.cluster.dockers["a"].pulls[IMAGE] = [LinkError("a", "the connection broke")]
-    assert doing.do(pull()).status is StepStatus.UNKNOWN
+def test_a_pull_goes_on_when_the_engine_s_stream_breaks_and_its_layers_are_asked_for_again(
+    doing: Doing,
+) -> None:
+    docker = doing.cluster.dockers["a"]
+    docker.pulls[IMAGE] = [LinkError("a", "the connection broke"), ()]
+    assert doing.do(pull()).status is StepStatus.DONE
+    assert docker.asked == [IMAGE, IMAGE]
+    assert len(doing.told("job-prepared")) == 1
 
 
 def test_a_layer_s_bytes_are_told_four_times_a_second_its_states_always(doing: Doing) -> None:
@@ -286,14 +273,7 @@ def test_a_layer_s_bytes_are_told_four_times_a_second_its_states_always(doing: D
 
 
 def test_a_wait_tells_what_it_sees_and_gives_up_in_words(doing: Doing) -> None:
-    step = WaitStep(
-        id="w",
-        title="w",
-        condition=KeyIs(key="/k", value="yes"),
-        waiting_for="the key",
-        timeout=0,
-        on_timeout="look at etcd",
-    )
+    step = wait_for_key("w", timeout=0, on_timeout="look at etcd")
     result = doing.do(step)
     assert result.status is StepStatus.FAILED
     assert result.said == "waited 0 s for the key in vain; last seen: /k is absent"
@@ -360,6 +340,19 @@ def test_a_guard_knows_the_room_on_a_disk(doing: Doing, needed: int, status: str
     result = doing.do(guard(DiskRoom(host="a", path="/var/lib/docker", needed=needed)))
     assert result.status == status
     assert "37.9 GB free" in result.said
+
+
+def test_what_is_there_by_now_needs_no_room(doing: Doing) -> None:
+    listing = (
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+        "/dev/sda9 40000000 38000000 1000000 95% /\n"
+    )
+    doing.cluster.hosts["a"].answers["df -P -k /x"] = [CommandResult(0, listing)]
+    sizes = (("deis/builder:v1", 1_500_000_000), (IMAGE, 500_000_000))
+    step = guard(DiskRoom(host="a", path="/x", needed=2_000_000_000, images=sizes))
+    assert doing.do(step).status is StepStatus.FAILED
+    doing.cluster.dockers["a"].store.add("docker.io/deis/builder:v1")
+    assert doing.do(step).status is StepStatus.DONE
 
 
 def test_a_disk_that_cannot_be_read_is_unknown(doing: Doing) -> None:

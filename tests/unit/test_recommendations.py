@@ -17,6 +17,7 @@ from deiswizard.plan.preview import as_text, changes, commands, impact
 from deiswizard.plan.step import (
     CommandStep,
     GuardStep,
+    JobStep,
     PullStep,
     RemoveKeyStep,
     WaitStep,
@@ -36,11 +37,11 @@ from deiswizard.recommendations.base import Recommendation
 from deiswizard.recommendations.preseed_choices import PreseedChoices
 from deiswizard.recommendations.preseed_images import components_in_use, needed_images
 from deiswizard.recommendations.registration_facts import CONFIRM, RegistrationChoices
-from deiswizard.run.events import RunStarted, StepFinished
+from deiswizard.run.events import RunFinished, RunStarted, StepFinished
 from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState
 from deiswizard.run.undo import undo_plan, verify_undo
-from deiswizard.vocabulary import Danger, Status, StepStatus
+from deiswizard.vocabulary import Danger, RunStatus, Status, StepStatus
 from tests.builders import RELEASE, all_images, answered, host, key, snapshot
 
 
@@ -193,7 +194,7 @@ def test_the_script_is_run_as_documented_and_the_rest_is_pulled() -> None:
     plan = preseed_plan.plan(
         snapshot(), choose(method="script", extra_images=("alpine:3.2",), hosts_at_a_time=2)
     )
-    scripts = [s for s in plan.steps if isinstance(s, CommandStep)]
+    scripts = [s for s in plan.steps if isinstance(s, JobStep)]
     assert [s.host for s in scripts] == ["deis-1", "deis-2"]
     assert scripts[0].command.startswith("/run/deis/bin/preseed")
     assert {s.image for s in plan.steps if isinstance(s, PullStep)} == {"alpine:3.2"}
@@ -292,12 +293,14 @@ def test_hostile_discovery_keys_never_reach_a_command() -> None:
 def test_undo_is_a_plan_of_its_own() -> None:
     plan = registration_plan.plan(snapshot(), RegistrationChoices(mode="disabled"))
     state = reduce(RunState(), RunStarted(at=0, run="r", plan=plan))
+    ended = RunFinished(at=2, status=RunStatus.DONE)
     with pytest.raises(PreconditionError, match="changed nothing"):
-        undo_plan(state, snapshot())
+        undo_plan(reduce(state, ended), snapshot())
     state = reduce(state, StepFinished(at=1, step="write:mode", status=StepStatus.DONE))
     now = snapshot(keys={"/deis/controller/registrationMode": "disabled"})
-    undone = undo_plan(state, now)
+    undone = undo_plan(reduce(state, ended), now)
     assert undone.is_undo and undone.basis.keys[0].index == 7
+    assert [step.undoes for step in undone.steps] == [("write:mode",)] * 3
     assert undone.changes[0].current == "disabled" and undone.changes[0].desired == "enabled"
     assert verify_undo(undone, snapshot())[0].ok is True
     assert verify_undo(undone, now)[0].ok is False
@@ -305,7 +308,7 @@ def test_undo_is_a_plan_of_its_own() -> None:
         RunState(), RunStarted(at=0, run="r", plan=preseed_plan.plan(snapshot(), choose()))
     )
     with pytest.raises(PreconditionError, match="not needed"):
-        undo_plan(pulled, snapshot())
+        undo_plan(reduce(pulled, ended), snapshot())
 
 
 def test_without_etcd_there_is_no_judgement_and_no_plan() -> None:

@@ -126,7 +126,7 @@ def test_a_run_that_was_killed_is_told_exactly(tmp_path: Path) -> None:
     assert state.status is RunStatus.INTERRUPTED
     told = "\n".join(lines(state))
     assert "done     a: do one" in told
-    assert "unknown  b: do two (going on when the wizard ended; look at the host)" in told
+    assert "unknown  b: do two (going on when the wizard ended)" in told
     assert "waiting  a: do three" in told
 
 

@@ -10,12 +10,20 @@ from deiswizard.cluster.access import CommandResult
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import CancelledError
 from deiswizard.plan.conditions import KeyIs
-from deiswizard.plan.step import GuardStep, WaitStep
+from deiswizard.plan.step import GuardStep
 from deiswizard.run import events as e
 from deiswizard.run.runner import Run
 from deiswizard.vocabulary import RunStatus, StepStatus
-from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
-from tests.unit.runs import Make, awaited, ended, fails, kinds, statuses
+from tests.unit.memory_cluster import (
+    LIMIT,
+    Call,
+    MemoryCluster,
+    command,
+    plan_of,
+    stage,
+    wait_for_key,
+)
+from tests.unit.runs import Make, awaited, ended, fails, happening, kinds, statuses
 
 
 def test_retry_runs_only_what_failed_and_what_it_blocked(make: Make) -> None:
@@ -109,18 +117,7 @@ def test_what_is_done_cannot_be_left_out_nor_can_a_guard(make: Make) -> None:
 
 
 def test_stop_lets_the_running_step_end_and_begins_no_other(make: Make) -> None:
-    cluster = MemoryCluster("a")
-    runs: list[Run] = []
-
-    def stopping(call: Call) -> CommandResult:
-        runs[0].stop()
-        return CommandResult(0)
-
-    cluster.hosts["a"].answers["one"] = [stopping]
-    run = make(plan_of(stage(command("one"), command("two"))), cluster, interactive=True)
-    runs.append(run)
-    run.start()
-    state = ended(run)
+    state = happening(make, MemoryCluster("a"), lambda run: run.stop(), interactive=True)
     assert state.status is RunStatus.STOPPED
     assert statuses(state) == {"one": "done", "two": "waiting"}
 
@@ -149,14 +146,7 @@ def test_stop_now_leaves_a_running_command_unknown(make: Make) -> None:
 
 def test_stop_now_ends_a_wait(make: Make) -> None:
     cluster = MemoryCluster("a")
-    wait = WaitStep(
-        id="wait",
-        title="w",
-        condition=KeyIs(key="/k", value="x"),
-        waiting_for="the key",
-        interval=1000,
-        timeout=1000,
-    )
+    wait = wait_for_key("wait", interval=1000, timeout=1000)
     run = make(plan_of(stage(wait)), cluster)
     run.start()
     run.hub.wait_for(lambda s: s.steps["wait"].said == "/k is absent", LIMIT)

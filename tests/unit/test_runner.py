@@ -14,9 +14,9 @@ from deiswizard.plan.plan import Basis, KeyBasis
 from deiswizard.plan.step import GuardStep
 from deiswizard.run import events as e
 from deiswizard.run.runner import Run
-from deiswizard.vocabulary import RunStatus
+from deiswizard.vocabulary import Danger, RunStatus
 from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
-from tests.unit.runs import Make, awaited, ended, fails, kinds, statuses
+from tests.unit.runs import Make, awaited, ended, fails, happening, kinds, statuses
 
 
 def test_stages_run_one_after_the_other_and_a_host_s_steps_in_order(make: Make) -> None:
@@ -195,7 +195,7 @@ def test_a_basis_that_cannot_be_read_is_no_permission_to_go_on(make: Make) -> No
     cluster = MemoryCluster("a")
     cluster.store.trouble = LinkError("a", "etcd cannot be reached")
     basis = Basis(taken_at=0.0, keys=(KeyBasis(key="/deis/x", index=8),))
-    run = make(plan_of(stage(command("one")), basis=basis), cluster)
+    run = make(plan_of(stage(command("one", danger=Danger.READ)), basis=basis), cluster)
     run.start()
     state = ended(run)
     assert (state.status, state.said) == (RunStatus.FAILED, "etcd cannot be reached")
@@ -223,7 +223,7 @@ def test_only_a_new_look_makes_a_run_done(
     run.start()
     state = ended(run)
     assert (state.status, state.checks) == (status, checks)
-    assert kinds(run)[-3:] == ["verify-started", "verified", "run-finished"]
+    assert kinds(run)[-4:] == ["verify-started", "verified", "lock-released", "run-finished"]
 
 
 def test_a_bug_in_a_step_is_a_failed_step_and_is_called_a_bug(make: Make) -> None:
@@ -277,7 +277,8 @@ def test_a_step_is_in_the_journal_before_the_host_is_asked(make: Make) -> None:
     runs.append(run)
     run.start()
     ended(run)
-    assert on_disk == ["run-started", "stage-started", "step-started"]
+    taken = ["lock-requested", "lock-acquired"]
+    assert on_disk == ["run-started", *taken, "stage-started", "step-started"]
 
 
 @pytest.mark.parametrize("interactive", [True, False])
@@ -285,17 +286,11 @@ def test_a_full_disk_stops_the_run_at_the_next_border_and_says_so(
     make: Make, interactive: bool
 ) -> None:
     cluster = MemoryCluster("a")
-    runs: list[Run] = []
 
-    def fill(call: Call) -> CommandResult:
-        runs[0]._journal.problem = "journal.jsonl cannot be written: No space left on device"
-        return CommandResult(0)
+    def fill(run: Run) -> None:
+        run._journal.problem = "journal.jsonl cannot be written: No space left on device"
 
-    cluster.hosts["a"].answers["one"] = [fill]
-    run = make(plan_of(stage(command("one"), command("two"))), cluster, interactive=interactive)
-    runs.append(run)
-    run.start()
-    state = ended(run)
+    state = happening(make, cluster, fill, interactive=interactive)
     assert state.status is RunStatus.STOPPED
     assert "No space left on device" in state.said
     assert cluster.commands() == ["a: one"]

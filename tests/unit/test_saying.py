@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deiswizard.commands.saying import harmless, result, talk
+from deiswizard.commands.saying import result, talk
+from deiswizard.wording import harmless
 
 
 @given(st.text())

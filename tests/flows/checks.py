@@ -1,0 +1,25 @@
+"""What a check says of a cluster, and the answers that a flow gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.flows.clusters import Cluster
+from tests.flows.commands import deiswizard
+
+
+def answers(folder: Path, text: str) -> str:
+    """The path of an answers file with that text."""
+    path = folder / "answers.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def assert_status(cluster: Cluster, recommendation: str, *expected: str) -> None:
+    """A check gives the recommendation one of these statuses; else it fails with all that it said."""
+    said = deiswizard("check", "--json", *cluster.flags())
+    told = json.loads(said.out)
+    found = {one["recommendation"]: one["status"] for one in told["recommendations"]}
+    shown = json.dumps(told, indent=1)
+    assert found[recommendation] in expected, f"{found}\n{shown}\n{said.err}"

@@ -1,1 +1,0 @@
-"""Real services to test against: hosts with their own sshd, etcd and Docker engine, and a registry."""

@@ -62,8 +62,9 @@ class ChoosePane(Container):
     def focus_first(self) -> None:
         """The cursor into the first field, unless a quick hand has moved it into another already."""
         focused = self.screen.focused
-        if focused is None or self not in focused.ancestors:
-            next(view for view in self.query(FieldView) if view.display).focus_first()
+        first = next((view for view in self.query(FieldView) if view.display), None)
+        if first and (focused is None or self not in focused.ancestors):
+            first.focus_first()
 
     @on(FieldView.Changed)
     def validate(self) -> None:

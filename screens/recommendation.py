@@ -286,6 +286,9 @@ class RecommendationScreen(WizardScreen):
             self.query_one(RunPane).turn()
             self.pump()
         else:
+            if self.phase == "choose":
+                # A hand quicker than the first paint means the field after the first, too.
+                self.query_one(ChoosePane).focus_first()
             self.focus_next()
 
     def action_copy(self) -> None:

@@ -54,7 +54,7 @@ CAUSES: tuple[tuple[str, str, str, bool], ...] = (
         False,
     ),
     (
-        r"x509|certificate|tls|server gave HTTP response to HTTPS client",
+        r"x509|certificate|tls:|server gave HTTP response to HTTPS client",
         "the registry's TLS certificate was not accepted",
         "check the clock and the certificates of that host, or its --insecure-registry",
         False,
@@ -64,6 +64,12 @@ CAUSES: tuple[tuple[str, str, str, bool], ...] = (
         "the registry's name cannot be resolved on that host",
         "check the name of the registry and DNS on that host",
         False,
+    ),
+    (
+        r"connect to the docker daemon|error during connect|context canceled",
+        "the engine of that host does not answer, or was restarted during the pull",
+        "see that docker runs on that host (systemctl status docker), then try again",
+        True,
     ),
     (
         r"timeout|timed out|connection reset|connection refused|unexpected eof|"

@@ -175,6 +175,15 @@ async def test_a_wrong_choice_is_told_below_its_field_and_enter_does_not_go_on()
         await until_text(pilot, "next: Preview")
 
 
+async def test_a_key_before_the_first_cursor_counts_from_the_first_field() -> None:
+    app = app_on(FakeSession(), open_first="preseed")
+    async with app.run_test(size=SIZE) as pilot:
+        await until_text(pilot, "Hosts at a time")
+        app.screen.set_focus(None)
+        await pilot.press("tab")
+        await until_text(pilot, "Missing here")
+
+
 async def test_unticking_every_host_is_told() -> None:
     app = app_on(FakeSession(), open_first="preseed")
     async with app.run_test(size=SIZE) as pilot:

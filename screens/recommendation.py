@@ -334,6 +334,8 @@ class RecommendationScreen(WizardScreen):
             return
         if self.phase == "run" and run.hub.state.status is RunStatus.NEEDS_DECISION:
             run.retry()
+        elif self.phase == "run" and problems(run.plan, run.hub.state):
+            self.notify("not yet: the rest of this stage goes on first", markup=False)
         elif self.phase == "verify" and run.hub.state.differences:
             self.wizard.look_again()
             self.dismiss(None)

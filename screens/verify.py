@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from deiswizard.run.events import Check
+from deiswizard.run.resume import OPEN
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import counts
 from deiswizard.screens.text import clean, cut, hanging
@@ -45,9 +46,12 @@ class VerifyPane(VerticalScroll):
         words = (
             "Done, and a new look at the cluster confirms it."
             if ok
+            else state.said
+            if state.said.startswith(state.status)
             else f"{state.status}: {state.said}"
         )
-        parts: list[str | tuple[str, str]] = [(f" {mark} {clean(words)}\n\n", style)]
+        told = hanging(f" {mark}", words, 3, self.app.size.width - 1)
+        parts: list[str | tuple[str, str]] = [("\n".join(told) + "\n\n", style)]
         for check in state.checks:
             look = {
                 True: (s.ok, "ok", "$success"),
@@ -65,6 +69,8 @@ class VerifyPane(VerticalScroll):
         facts = [("Steps", counts(state))]
         if state.plan is not None:
             facts.append(("Undo", state.plan.impact.undo or "not needed"))
+        if state.status in OPEN:
+            facts.append(("Go on", f"deiswizard resume {state.run}"))
         facts += [("Record", folder), ("", f"deiswizard show {state.run}")]
         parts.append("\n")
         for label, text in facts:

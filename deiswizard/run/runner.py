@@ -206,6 +206,8 @@ class Run:
     def _flush(self) -> None:
         while self._thread.is_alive():
             self._journal.flush()
+            if (said := self._journal.problem) and not self.hub.state.recording_ended:
+                self.hub.emit(e.RecordingEnded(at=self._clock(), said=said))
             self._thread.join(FLUSH_SECONDS)
 
     def _main(self) -> None:
@@ -221,7 +223,7 @@ class Run:
         is_left = self._is_left and status is RunStatus.STOPPED
         self._lock.release(is_left=is_left)
         if self._journal.problem:
-            said = f"{self._journal.problem}. {said}".strip()
+            said = f"{said} ({self._journal.problem})".strip()
         with self._decided:
             if is_left:
                 self.hub.emit(e.RunLeft(at=self._clock(), said=self._left_saying))

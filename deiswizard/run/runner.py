@@ -217,7 +217,8 @@ class Run:
             self.hub.emit(e.LockRefused(at=self._clock(), holder=error.holder))
             status, said = RunStatus.REFUSED, str(error)
         except WizardError as error:
-            status, said = RunStatus.FAILED, str(error)
+            do = f" ({error.do})" if error.do else ""
+            status, said = RunStatus.FAILED, f"{error}{do}"
         except Exception as error:  # a bug must end the run, not hang whoever waits for it
             status, said = RunStatus.FAILED, f"internal error ({type(error).__name__}): a bug"
         is_left = self._is_left and status is RunStatus.STOPPED

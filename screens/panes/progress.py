@@ -81,7 +81,11 @@ def headline(state: RunState, now: float) -> str:
     elapsed = in_time((state.finished_at or now) - (state.started_at or now))
     if state.finished_at is not None:
         return f"{state.status} after {elapsed}" + (f": {state.said}" if state.said else "")
-    words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
+    if not number:
+        is_locking = state.lock is None and not plan.is_empty
+        words = ("taking the lock of the cluster" if is_locking else title) + f"   {elapsed}"
+    else:
+        words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
     if state.verifying:
         return f"looking at the cluster again (45 s at most)   {elapsed}"
     if state.recording_ended:

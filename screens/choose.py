@@ -89,6 +89,10 @@ class ChoosePane(Container):
 
     @on(FieldView.Explained)
     def _explained(self, event: FieldView.Explained) -> None:
+        """Of the field that the cursor is in: what another had to say may come late."""
+        focused = self.screen.focused
+        if focused is None or event.field not in focused.ancestors:
+            return
         self.query_one("#explain-title", Static).update(Content(clean(event.title)))
         words = "\n".join(clean(line) for line in event.words.split("\n"))
         self.query_one("#explain-words", Static).update(Content(words))

@@ -27,8 +27,9 @@ class FieldView(Vertical):
     class Explained(Message):
         """The operator looks at something that has an explanation."""
 
-        def __init__(self, title: str, words: str) -> None:
+        def __init__(self, field: FieldView, title: str, words: str) -> None:
             super().__init__()
+            self.field = field
             self.title = title
             self.words = words
 
@@ -113,7 +114,7 @@ class FieldView(Vertical):
         option = next((o for o in self._options if o.value == value), None)
         told = (option.explain, option.warning) if option else ()
         words = "\n\n".join(part for part in (*told, self.field.explain) if part)
-        self.post_message(self.Explained(option.label if option else self.field.label, words))
+        self.post_message(self.Explained(self, option.label if option else self.field.label, words))
 
     def on_descendant_focus(self) -> None:
         """Say what the cursor is on."""

@@ -17,6 +17,7 @@ SERVICES = ("ssh.service", "etcd2.service", "fleet.service", *ENGINE)
 FILLER = "/var/lib/docker/filler"
 UNITS = "/etc/systemd/system"
 LEFT_FREE = 64 << 10
+TRIES = 20
 """Bytes that a full disk still has."""
 
 
@@ -158,9 +159,14 @@ class LabHost(Machine):
         self.await_etcd()
 
     def fill_disk(self) -> None:
-        """Docker's disk is full."""
-        free = int(self.run("df", "-B1", "--output=avail", "/var/lib/docker").stdout.split()[-1])
-        self.run("fallocate", "-l", str(free - LEFT_FREE), FILLER)
+        """Docker's disk is full. A pull that is going on may take room while this does."""
+        for _ in range(TRIES):
+            self.free_disk()
+            said = self.run("df", "-B1", "--output=avail", "/var/lib/docker").stdout
+            wanted = int(said.split()[-1]) - LEFT_FREE
+            if not self.run("fallocate", "-l", str(wanted), FILLER, check=False).returncode:
+                return
+        raise RuntimeError(f"{self.name}: its disk could not be filled")
 
     def free_disk(self) -> None:
         """And has room again."""

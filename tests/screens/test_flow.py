@@ -14,6 +14,7 @@ from deiswizard.demo.cluster import PretendCluster
 from deiswizard.errors import LinkError, ServiceError
 from deiswizard.run import events as e
 from deiswizard.screens.app import WizardApp
+from deiswizard.screens.widgets.form import FieldView
 from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus
 from tests.builders import NOW, all_images, host, snapshot
@@ -182,6 +183,18 @@ async def test_a_key_before_the_first_cursor_counts_from_the_first_field() -> No
         app.screen.set_focus(None)
         await pilot.press("tab")
         await until_text(pilot, "Missing here")
+
+
+async def test_what_a_field_said_too_late_does_not_stand_beside_another() -> None:
+    app = app_on(FakeSession(), open_first="preseed")
+    async with app.run_test(size=SIZE) as pilot:
+        await until_text(pilot, "Hosts at a time")
+        await pilot.press("tab")
+        await until_text(pilot, "Missing here")
+        method = app.screen.query(FieldView).first()
+        method.post_message(FieldView.Explained(method, "Method", "said too late"))
+        await pilot.pause()
+        assert "said too late" not in painted(app) and "Missing here" in painted(app)
 
 
 async def test_unticking_every_host_is_told() -> None:

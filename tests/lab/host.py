@@ -17,8 +17,9 @@ SERVICES = ("ssh.service", "etcd2.service", "fleet.service", *ENGINE)
 FILLER = "/var/lib/docker/filler"
 UNITS = "/etc/systemd/system"
 LEFT_FREE = 64 << 10
-TRIES = 20
 """Bytes that a full disk still has."""
+
+TRIES = 20
 
 
 class LabHost(Machine):

@@ -6,23 +6,16 @@ with the PROXY line that a load balancer puts in front (deis-facts 9).
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import http.client
 import shlex
-import ssl
 from collections.abc import Callable
 from typing import Any
 
-import paramiko
-from urllib3.util.ssltransport import SSLTransport
-
-from deiswizard.errors import WizardError
 from deiswizard.frozen import Frozen
 
 TIMEOUT = 10.0
+"""Seconds for the whole of an exchange."""
+
 OK = "ok"
-HIDDEN_HEADERS = frozenset(("set-cookie", "authorization", "www-authenticate"))
 
 OpenTcp = Callable[[str, int], Any]
 """Opens a socket-like channel to an address and port, as seen from a host. Raises LinkError."""
@@ -55,7 +48,7 @@ class WebRequest(Frozen):
         if self.tls:
             words.append("-k")
         if self.proxy_from:
-            words += ["--haproxy-protocol"]
+            words += ["--haproxy-clientip", self.proxy_from]
         words += ["--resolve", f"{self.name}:{self.port}:{self.address}"]
         for name, value in self.headers:
             words += ["-H", f"{name}: {value}"]
@@ -85,89 +78,15 @@ class WebAnswer(Frozen):
         if self.status is None:
             return self.said or "no answer"
         target = self.header("Location")
-        return f"HTTP {self.status}" + (f" to {target}" if target else "")
+        words = f"HTTP {self.status}" + (f" to {target}" if target else "")
+        return words + (f"; not trusted: {self.trust}" if self.trust not in ("", OK) else "")
 
 
-def ask_web(request: WebRequest, open_tcp: OpenTcp) -> WebAnswer:
-    """Ask, and tell what came back. No answer is an answer without a status."""
-    trust = ""
-    try:
-        if request.tls:
-            trust = _trust(request, open_tcp)
-        return _exchange(request, open_tcp, trust)
-    except WizardError as error:
-        return WebAnswer(said=str(error), trust=trust)
-    except ssl.SSLError as error:
-        return WebAnswer(said=f"no TLS: {_reason(error)}", trust=trust)
-    except (OSError, EOFError, http.client.HTTPException, paramiko.SSHException) as error:
-        return WebAnswer(said=str(error) or type(error).__name__, trust=trust)
+def ask_web(request: WebRequest, open_tcp: OpenTcp, seconds: float = TIMEOUT) -> WebAnswer:
+    """Ask, and tell what came back. No answer is an answer without a status.
 
+    ``seconds`` for each of the two connections that TLS takes, one to judge and one to ask.
+    """
+    from deiswizard.cluster.web_client import answer_to  # TLS is no part of the first frame
 
-def _connected(request: WebRequest, open_tcp: OpenTcp) -> Any:
-    """A channel with the PROXY line sent, where there is to be one."""
-    channel = open_tcp(request.address, request.port)
-    channel.settimeout(TIMEOUT)
-    if request.proxy_from:
-        family = "TCP6" if ":" in request.proxy_from else "TCP4"
-        line = f"PROXY {family} {request.proxy_from} {request.address} 56324 {request.port}\r\n"
-        channel.sendall(line.encode())
-    return channel
-
-
-def _context(request: WebRequest, *, checks: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if request.roots:
-        context.load_verify_locations(cadata=request.roots)
-    if not checks:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _trust(request: WebRequest, open_tcp: OpenTcp) -> str:
-    """Whether a client that checks would go on."""
-    channel = _connected(request, open_tcp)
-    try:
-        SSLTransport(channel, _context(request, checks=True), server_hostname=request.name)
-    except ssl.SSLCertVerificationError as error:
-        return error.verify_message
-    except ssl.SSLError as error:
-        return _reason(error)
-    finally:
-        _close(channel)
-    return OK
-
-
-def _exchange(request: WebRequest, open_tcp: OpenTcp, trust: str) -> WebAnswer:
-    """The request itself; the certificate is not judged here, only remembered."""
-    channel = _connected(request, open_tcp)
-    leaf = ""
-    try:
-        connection = http.client.HTTPConnection(request.name, request.port, timeout=TIMEOUT)
-        stream = channel
-        if request.tls:
-            stream = SSLTransport(
-                channel, _context(request, checks=False), server_hostname=request.name
-            )
-            leaf = hashlib.sha256(stream.getpeercert(binary_form=True) or b"").hexdigest()
-        connection.sock = stream
-        headers = {"Host": request.name, **dict(request.headers), "Connection": "close"}
-        connection.request("GET", request.path, headers=headers)
-        answer = connection.getresponse()
-        kept = tuple(
-            (name, value)
-            for name, value in answer.getheaders()
-            if name.lower() not in HIDDEN_HEADERS
-        )
-        return WebAnswer(status=answer.status, headers=kept, leaf=leaf, trust=trust)
-    finally:
-        _close(channel)
-
-
-def _close(channel: Any) -> None:
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        channel.close()
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return answer_to(request, open_tcp, seconds)

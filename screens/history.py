@@ -34,6 +34,7 @@ from deiswizard.screens.panes.history import (
 )
 from deiswizard.screens.recommendation import GOING_ON, RecommendationScreen
 from deiswizard.screens.replay import ReplayScreen
+from deiswizard.screens.widgets.cursor import PointedTable
 from deiswizard.vocabulary import RunStatus
 
 RICH_STYLES = {
@@ -88,7 +89,7 @@ class HistoryScreen(WizardScreen):
         """How many there are; the table; below or beside it the details of one run."""
         yield Static("", id="history-state", markup=False)
         with Container(id="history"):
-            yield DataTable(id="runs", cursor_type="row", cell_padding=0)
+            yield PointedTable(id="runs", cursor_type="row", cell_padding=0)
             with VerticalScroll(id="past-run"):
                 yield Static("", id="past-run-text", markup=False)
 

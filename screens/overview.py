@@ -19,6 +19,7 @@ from deiswizard.screens.continuing import unfinished_line
 from deiswizard.screens.panes.lock import title
 from deiswizard.screens.text import clean, cut
 from deiswizard.screens.theme import STYLES
+from deiswizard.screens.widgets.cursor import PointedTable
 from deiswizard.vocabulary import RunStatus, Status
 
 RICH_STYLES = {
@@ -55,7 +56,7 @@ class OverviewScreen(WizardScreen):
     def body(self) -> ComposeResult:
         """Banner, table, explanation."""
         yield Static("", id="banner", markup=False)
-        yield DataTable(id="recommendations", cursor_type="row", zebra_stripes=False)
+        yield PointedTable(id="recommendations", cursor_type="row", zebra_stripes=False)
         with VerticalScroll(id="detail", can_focus=False):
             yield Static("", id="explanation", markup=False)
         yield Static("", id="counts", markup=False)

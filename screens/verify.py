@@ -8,8 +8,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from deiswizard.run.events import Check
+from deiswizard.run.resume import OPEN
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import counts
+from deiswizard.run.undo import why_no_undo
 from deiswizard.screens.text import clean, cut, hanging
 from deiswizard.screens.theme import Symbols
 from deiswizard.vocabulary import RunStatus
@@ -45,9 +47,12 @@ class VerifyPane(VerticalScroll):
         words = (
             "Done, and a new look at the cluster confirms it."
             if ok
+            else state.said
+            if state.said.startswith(state.status)
             else f"{state.status}: {state.said}"
         )
-        parts: list[str | tuple[str, str]] = [(f" {mark} {clean(words)}\n\n", style)]
+        lines = hanging(f" {mark}", words, 3, self.app.size.width - 1)
+        parts: list[str | tuple[str, str]] = [("\n".join(lines) + "\n\n", style)]
         for check in state.checks:
             look = {
                 True: (s.ok, "ok", "$success"),
@@ -64,7 +69,11 @@ class VerifyPane(VerticalScroll):
             )
         facts = [("Steps", counts(state))]
         if state.plan is not None:
-            facts.append(("Undo", state.plan.impact.undo or "not needed"))
+            obstacle = why_no_undo(state)
+            told = obstacle.what if obstacle and not obstacle.said else state.plan.impact.undo
+            facts.append(("Undo", told))
+        if state.status in OPEN:
+            facts.append(("Go on", f"deiswizard resume {state.run}"))
         facts += [("Record", folder), ("", f"deiswizard show {state.run}")]
         parts.append("\n")
         for label, text in facts:

@@ -74,8 +74,8 @@ CAUSES: tuple[tuple[str, str, str, bool], ...] = (
     (
         r"timeout|timed out|connection reset|connection refused|unexpected eof|"
         r"internal server error|\b50[0-9]\b|bad gateway|unavailable|net/http",
-        "the registry did not answer as it should",
-        "see whether the registry can be reached from that host, then try again",
+        "the registry did not answer, or the pull was cut off",
+        "see whether docker runs on that host and reaches the registry, then try again",
         True,
     ),
 )

@@ -189,6 +189,9 @@ def curl(host: PretendHost, process: Process) -> int:
         status, body = 401, '{"errors":[{"code":"UNAUTHORIZED"}]}'
     if "-o" not in words:
         process.out(body)
+    if not status and "-sS" in words:
+        where = match[1] if match else url
+        process.err(f"curl: (7) Failed to connect to {where}: Connection refused\n")
     process.out(form.replace("\\n", "\n").replace("%{http_code}", f"{status:03d}"))
     return 0 if status else 7
 

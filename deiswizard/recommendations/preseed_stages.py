@@ -42,7 +42,7 @@ def guard_stage(
 def _registry_guard(host: HostFacts, registry: str) -> GuardStep:
     """Any HTTP answer will do, a refusal too: it shows that the registry is there."""
     address = "registry-1.docker.io" if registry == "docker.io" else registry
-    ask = "curl -s -o /dev/null -m 10 -w '%{http_code}\\n'"
+    ask = "curl -sS -o /dev/null -m 10 -w '%{http_code}\\n'"
     return GuardStep(
         id=f"registry:{host.name}:{registry}",
         title=f"registry {registry} answers",

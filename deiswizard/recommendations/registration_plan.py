@@ -65,7 +65,9 @@ def plan(snapshot: Snapshot, choices: RegistrationChoices) -> Plan:
         impact=Impact(
             danger=Danger.READ if same else Danger.WRITE,
             duration="live within about 10 s; nothing restarts",
-            undo=f"one key back to {current or 'absent (open)'}",
+            undo="not needed: nothing changes"
+            if same
+            else f"one key back to {current or 'absent (open)'}",
             notes=notes,
         ),
         basis=Basis(

@@ -97,10 +97,31 @@ class LockAcquired(_EventBase):
     is_again: bool = False
 
 
+class LockUnconfirmed(_EventBase):
+    """etcd does not say whether the lock is still this run's; it counts as held ``until`` then."""
+
+    kind: Literal["lock-unconfirmed"] = "lock-unconfirmed"
+    until: float
+    said: str
+
+
+class LockConfirmed(_EventBase):
+    """After LockUnconfirmed: etcd answers again, and the lock is this run's."""
+
+    kind: Literal["lock-confirmed"] = "lock-confirmed"
+
+
 class LockLost(_EventBase):
     """The lock is no longer this run's: no other step begins. ``said``: why."""
 
     kind: Literal["lock-lost"] = "lock-lost"
+    said: str
+
+
+class RecordingEnded(_EventBase):
+    """Nothing more can be written to the journal: no other step begins. ``said``: why."""
+
+    kind: Literal["recording-ended"] = "recording-ended"
     said: str
 
 
@@ -290,7 +311,10 @@ Event = Annotated[
     | LockBroken
     | LockRequested
     | LockAcquired
+    | LockUnconfirmed
+    | LockConfirmed
     | LockLost
+    | RecordingEnded
     | LockReleased
     | StageStarted
     | StageFinished

@@ -58,7 +58,7 @@ def holds_now(
                 result = context.access.host(condition.host).run(
                     condition.command, sudo=condition.sudo, timeout=timeout, cancel=context.cancel
                 )
-                saw = (result.out or result.err).strip()
+                saw = ((result.ok and result.out) or result.err or result.out).strip()
                 if result.code is None:
                     return None, result.why
                 holds = result.ok and re.search(condition.pattern, result.out) is not None

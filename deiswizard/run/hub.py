@@ -17,9 +17,12 @@ from deiswizard.run.events import (
     HostReturned,
     LockAcquired,
     LockBroken,
+    LockConfirmed,
     LockLost,
     LockRefused,
+    LockUnconfirmed,
     OutputReceived,
+    RecordingEnded,
     RunStarted,
     StepFinished,
     StepStarted,
@@ -52,6 +55,10 @@ def lock_words(event: Event) -> str:
             return f"the lock of {said_of(event.holder, event.at)} was removed: {event.said}"
         case LockAcquired(is_again=True):
             return "the lock had run out; nobody has had it since, and it is this run's again"
+        case LockUnconfirmed():
+            return f"etcd does not say whether the lock is still this run's: {event.said}"
+        case LockConfirmed():
+            return "etcd answers again, and the lock is this run's"
         case LockLost():
             return f"{event.said}: no other step begins"
         case _:
@@ -110,8 +117,14 @@ class Hub:
                 self._add(event.at, event.host, event.step, line)
             return
         if isinstance(event, HostLost | HostReturned):
-            words = "connection lost" if isinstance(event, HostLost) else "connected again"
-            self._add(event.at, event.host, "", f"{event.host}: {words}")
+            is_lost = isinstance(event, HostLost)
+            words = (
+                "connection lost: what was begun there goes on" if is_lost else "connected again"
+            )
+            self._add(event.at, event.host, "", words)
+            return
+        if isinstance(event, RecordingEnded):
+            self._add(event.at, "", "", f"nothing more can be recorded: {event.said}")
             return
         if words := lock_words(event):
             self._add(event.at, "", "", words)

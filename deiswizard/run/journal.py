@@ -64,7 +64,7 @@ class JournalWriter:
             ) from None
         if _is_torn(folder / JOURNAL):
             self._file.write("\n")  # what a kill has torn off must not spoil the next line
-        self._logs: dict[str, IO[str]] = {}
+        self._logs: dict[Path, IO[str]] = {}
         self._lock = threading.Lock()
         self._is_closed = False
         self.problem = ""
@@ -91,12 +91,12 @@ class JournalWriter:
 
     def _log(self, event: OutputReceived) -> None:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", event.host).lstrip(".") or "cluster"
-        if name not in self._logs:
-            hosts = self._folder / "hosts"
-            hosts.mkdir(mode=0o700, exist_ok=True)
-            self._logs[name] = _opened(hosts / f"{name}.log")
+        path = self._folder / "hosts" / f"{name}.log"
+        if path not in self._logs:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._logs[path] = _opened(path)
         lines = "".join(f"{line}\n" for line in event.lines)
-        self._logs[name].write(self._redactor.text(lines))
+        self._logs[path].write(self._redactor.text(lines))
 
     def flush(self) -> None:
         """Push progress out too."""
@@ -105,11 +105,11 @@ class JournalWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        for file in (self._file, *self._logs.values()):
+        for path, file in ((self._folder / JOURNAL, self._file), *self._logs.items()):
             try:
                 file.flush()
             except OSError as error:
-                self.problem = self.problem or f"{file.name} cannot be written: {error.strerror}"
+                self.problem = self.problem or f"{path} cannot be written: {error.strerror}"
 
     def close(self) -> None:
         """Push everything out and close. What comes later is not written."""

@@ -38,9 +38,11 @@ from deiswizard.run.events import (
     Event,
     LockAcquired,
     LockBroken,
+    LockConfirmed,
     LockLost,
     LockReleased,
     LockRequested,
+    LockUnconfirmed,
 )
 from deiswizard.run.journal import is_being_written, read_journal
 from deiswizard.run.lock_decisions import TTL, Finding, Hold
@@ -141,6 +143,7 @@ class RunLock:
         ttl: int = TTL,
     ) -> None:
         self.lost = ""
+        self._is_confirmed = True
         self._access = access
         self._known: EtcdAccess | None = None
         self._emit = emit
@@ -291,15 +294,29 @@ class RunLock:
                         self._hold, self._passing(), doing := self._doing(), self._ttl
                     ):
                         self._renew(doing)
+                    self._confirm()
                     break
                 except PlanStaleError:
                     self._hold = decide.doubted(self._hold)
-                except WizardError:
+                except WizardError as error:
                     self._hold = decide.doubted(self._hold)
                     self._known = None
+                    self._doubt(error)
                     break
             if is_border and not self.lost and self._is_out():
                 self._lose(Finding.RAN_OUT, None)
+
+    def _doubt(self, error: WizardError) -> None:
+        """Tell once that etcd does not answer, and how long the lock counts as held."""
+        if self._is_confirmed and self._hold is not None:
+            self._is_confirmed = False
+            until = self._clock() + self._hold.until - self._passing()
+            self._emit(LockUnconfirmed(at=self._clock(), until=until, said=str(error)))
+
+    def _confirm(self) -> None:
+        if not self._is_confirmed and not self.lost:
+            self._is_confirmed = True
+            self._emit(LockConfirmed(at=self._clock()))
 
     def _is_out(self) -> bool:
         """Its time is up: somebody else may have it by now."""

@@ -20,6 +20,8 @@ PAUSE = 3.0
 REJOIN_SECONDS = 2.0
 """How long the job alone is watched before its layers are asked for again."""
 
+LOOK_AGAIN = "try again: it looks whether the image is there, and pulls it if not"
+
 LAYER_SECONDS = 0.25
 """A layer's bytes are told four times a second at most; its changes of state always."""
 
@@ -42,11 +44,12 @@ def pull(step: PullStep, context: Context, before: StepState) -> Result:
                 break
             error, may_help = classify(step.image, result.said)
             if attempt == TRIES or not may_help:
-                words = str(error) if result.code is not None else result.said
-                return Result(result.status, words, error.do, result.code, result.tidy)
+                if result.code is None:  # not the engine's words: the host was rebooted, say
+                    return Result(result.status, result.said, LOOK_AGAIN, tidy=result.tidy)
+                return Result(result.status, str(error), error.do, result.code, result.tidy)
             if result.tidy is not None:
                 result.tidy()
-            _pause(step, context, f"{error}; try {attempt + 1} of {TRIES}", PAUSE * attempt)
+            _pause(step, context, error, attempt + 1, PAUSE * attempt)
     return _checked(step, context, result)
 
 
@@ -98,8 +101,10 @@ def _teller(step: PullStep, context: Context) -> Callable[[LayerReport], None]:
     return on_layer
 
 
-def _pause(step: PullStep, context: Context, why: str, seconds: float) -> None:
-    line = f"{why} in {seconds:.0f} s"
+def _pause(
+    step: PullStep, context: Context, why: WizardError, attempt: int, seconds: float
+) -> None:
+    line = f"try {attempt} of {TRIES} in {seconds:.0f} s, because {why}"
     context.emit(
         OutputReceived(
             at=context.clock(), step=step.id, host=step.host, stream="err", lines=(line,)

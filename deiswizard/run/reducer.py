@@ -43,8 +43,14 @@ def reduce(state: RunState, event: e.Event) -> RunState:
             return replace(state, held_by=event.holder)
         case e.LockAcquired():
             return replace(state, lock=event.lock)
+        case e.LockUnconfirmed():
+            return replace(state, lock_unconfirmed=event.until)
+        case e.LockConfirmed():
+            return replace(state, lock_unconfirmed=None)
         case e.LockLost():
-            return replace(state, lock_lost=event.said)
+            return replace(state, lock_lost=event.said, lock_unconfirmed=None)
+        case e.RecordingEnded():
+            return replace(state, recording_ended=event.said)
         case e.LockReleased():
             return replace(state, lock=None)
         case e.StageStarted():
@@ -54,9 +60,11 @@ def reduce(state: RunState, event: e.Event) -> RunState:
                 state, verifying=isinstance(event, e.VerifyStarted), status=_going_on(state)
             )
         case e.HostLost():
-            return replace(state, lost=state.lost | {event.host})
+            return replace(state, lost={event.host: event.at, **state.lost})
         case e.HostReturned():
-            return replace(state, lost=state.lost - {event.host})
+            return replace(
+                state, lost={host: at for host, at in state.lost.items() if host != event.host}
+            )
         case e.DecisionNeeded():
             return replace(state, status=RunStatus.NEEDS_DECISION)
         case e.StopRequested():
@@ -107,7 +115,7 @@ def _resumed(state: RunState) -> RunState:
         said="",
         finished_at=None,
         stage="",
-        lost=frozenset(),
+        lost={},
         verifying=False,
         checks=(),
         differences=(),

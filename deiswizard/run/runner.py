@@ -206,6 +206,8 @@ class Run:
     def _flush(self) -> None:
         while self._thread.is_alive():
             self._journal.flush()
+            if (said := self._journal.problem) and not self.hub.state.recording_ended:
+                self.hub.emit(e.RecordingEnded(at=self._clock(), said=said))
             self._thread.join(FLUSH_SECONDS)
 
     def _main(self) -> None:
@@ -215,13 +217,14 @@ class Run:
             self.hub.emit(e.LockRefused(at=self._clock(), holder=error.holder))
             status, said = RunStatus.REFUSED, str(error)
         except WizardError as error:
-            status, said = RunStatus.FAILED, str(error)
+            do = f" ({error.do})" if error.do else ""
+            status, said = RunStatus.FAILED, f"{error}{do}"
         except Exception as error:  # a bug must end the run, not hang whoever waits for it
             status, said = RunStatus.FAILED, f"internal error ({type(error).__name__}): a bug"
         is_left = self._is_left and status is RunStatus.STOPPED
         self._lock.release(is_left=is_left)
         if self._journal.problem:
-            said = f"{self._journal.problem}. {said}".strip()
+            said = f"{said} ({self._journal.problem})".strip()
         with self._decided:
             if is_left:
                 self.hub.emit(e.RunLeft(at=self._clock(), said=self._left_saying))

@@ -123,11 +123,12 @@ class StepState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach.
+    """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach, and since when.
 
     ``by`` is who began it, ``wizard`` the version that ran it.
-    ``lock`` is the run's own, as it was taken, until it is given back; ``lock_lost`` says why it is
-    lost; ``held_by`` is the lock of another run that this one was refused for.
+    ``lock`` is the run's own, as it was taken, until it is given back; ``lock_unconfirmed`` is until when it
+    counts as held while etcd does not answer; ``lock_lost`` says why it is
+    lost; ``recording_ended`` why nothing more is written to the journal; ``held_by`` is the lock of another run that this one was refused for.
     """
 
     run: str = ""
@@ -140,13 +141,15 @@ class RunState:
     last_at: float = 0.0
     stage: str = ""
     steps: Mapping[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
-    lost: frozenset[str] = frozenset()
+    lost: Mapping[str, float] = field(default_factory=dict)
     verifying: bool = False
     checks: tuple[Check, ...] = ()
     differences: tuple[str, ...] = ()
     stop_requested: bool = False
     lock: Lock | None = None
+    lock_unconfirmed: float | None = None
     lock_lost: str = ""
+    recording_ended: str = ""
     held_by: Lock | None = None
     said: str = ""
 

@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from deiswizard.screens.widgets.cursor import PointedList
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,7 @@ class ChoiceDialog(ModalScreen[T | None], Generic[T]):
             yield Static(Content(self._title), classes="dialog-title", markup=False)
             with VerticalScroll(classes="dialog-words"):
                 yield Static(Content(self._words), id="dialog-said", markup=False)
-            yield OptionList(*self._rows(), markup=False)
+            yield PointedList(*self._rows(), markup=False)
             yield Static(
                 Content("up/down choose   enter take   esc back"),
                 classes="dialog-keys",

@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from deiswizard.background import Task, background
 from deiswizard.screens.text import clean, cut, fit
+from deiswizard.screens.widgets.cursor import PointedList
 from deiswizard.wording import in_bytes
 
 MOST = 2000
@@ -82,7 +83,7 @@ class FilePicker(ModalScreen[str | None]):
         with Vertical(classes="dialog"):
             yield Static(Content(clean(self._title)), classes="dialog-title", markup=False)
             yield Static("", id="files-folder", markup=False)
-            yield OptionList(id="files", markup=False)
+            yield PointedList(id="files", markup=False)
             yield Static("", id="files-said", classes="error", markup=False)
             yield Static(
                 Content("enter open or take   backspace folder above   ~ home   esc back"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step, WaitStep
+from deiswizard.run.follow import GIVE_UP_SECONDS
 from deiswizard.run.state import PullState, RunState, StepState
 from deiswizard.screens.text import cut, fit, hanging, in_bytes, in_time
 from deiswizard.screens.theme import STYLES, Symbols
@@ -25,6 +27,14 @@ RANK = {
     StepStatus.SKIPPED: 6,
     StepStatus.DONE: 7,
 }
+
+
+RECONNECTING = (
+    "connecting again; what was begun there goes on",
+    "connecting again, it goes on",
+    "connecting again",
+)
+"""Of a host out of reach: the first that fits."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,30 @@ def headline(state: RunState, now: float) -> str:
     elapsed = in_time((state.finished_at or now) - (state.started_at or now))
     if state.finished_at is not None:
         return f"{state.status} after {elapsed}" + (f": {state.said}" if state.said else "")
-    words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
+    if not number:
+        is_locking = state.lock is None and not plan.is_empty
+        words = ("taking the lock of the cluster" if is_locking else title) + f"   {elapsed}"
+    else:
+        words = f"stage {number} of {len(stages)}: {title}   {elapsed}"
     if state.verifying:
         return f"looking at the cluster again (45 s at most)   {elapsed}"
+    if state.recording_ended:
+        return f"nothing more can be recorded here: stopping after what is going on now   {elapsed}"
     if state.lock_lost:
         return f"{state.lock_lost}: stopping after what is going on now   {elapsed}"
     if state.stop_requested:
         return f"stopping after what is going on now   {elapsed}"
     if state.status is RunStatus.NEEDS_DECISION:
         return f"{words}   waiting for your decision"
+    if state.lock_unconfirmed is not None:
+        left = in_time(max(0, state.lock_unconfirmed - now))
+        return f"{words}   etcd does not confirm the lock: {left} left"
+    running = {s.host for s in plan.steps if state.steps[s.id].status is StepStatus.RUNNING}
+    if lost := [host for host in state.lost if host in running]:
+        first = min(lost, key=lambda host: state.lost[host])
+        which = first if len(lost) == 1 else f"{len(lost)} hosts"
+        since = in_time(max(0, now - state.lost[first]))
+        return f"{words}   connecting again to {which}: {since} of {in_time(GIVE_UP_SECONDS)}"
     waits = [
         step
         for step in plan.steps
@@ -135,13 +160,13 @@ def pull_words(pull: PullState, is_running: bool, width: int, symbols: Symbols) 
     )
 
 
-def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols: Symbols) -> Row:
+def _row(step: Step, state: StepState, lost: Container[str], width: int, symbols: Symbols) -> Row:
     name_width = 34 if width >= 110 else 26
     what = step.title.removeprefix("pull ")
     left = f" {symbols.of(state.status)} {fit(state.status, 8)}{fit(step.host, 11)} {fit(what, name_width)} "
     room = width - len(left)
     if step.host in lost and state.status is StepStatus.RUNNING:
-        right = "reconnecting (what was begun goes on there)"
+        right = next((words for words in RECONNECTING if len(words) <= room), RECONNECTING[-1])
     elif state.status is StepStatus.RUNNING and state.pulls and step.kind != "wait":
         running = [p for p in state.pulls.values() if p.present is None]
         pull = running[-1] if running else list(state.pulls.values())[-1]
@@ -156,7 +181,7 @@ def _row(step: Step, state: StepState, lost: frozenset[str], width: int, symbols
             else state.said
         )
     else:
-        right = state.said
+        right = state.said.removeprefix(f"{what}: ")
     return left + cut(right, max(0, room)), STYLES.get(state.status, "")
 
 
@@ -190,6 +215,15 @@ def problems(plan: Plan, state: RunState) -> list[tuple[Step, StepState]]:
     ]
 
 
+def _when(state: RunState) -> str:
+    """When the operator can decide on a failed step, and by which keys."""
+    if state.status is RunStatus.NEEDS_DECISION:
+        return "r tries again, s leaves it out"
+    if state.finished_at is None:
+        return "you decide when the rest of this stage has ended"
+    return "resume tries again"
+
+
 def card(plan: Plan, state: RunState, chosen: int, width: int) -> list[Row]:
     """The failure under the cursor: what, what it said, how things stand, what to do."""
     found = problems(plan, state)
@@ -198,11 +232,12 @@ def card(plan: Plan, state: RunState, chosen: int, width: int) -> list[Row]:
     step, now = found[chosen % len(found)]
     complete = sum(s.status is StepStatus.DONE for s in state.steps.values())
     where = f"{step.host}: " if step.host else ""
+    said = now.said.removeprefix(f"{step.title.removeprefix('pull ')}: ")
     more = f"   ({chosen % len(found) + 1} of {len(found)}, n next)" if len(found) > 1 else ""
     lines = [
-        ("It said", now.said or "nothing"),
+        ("It said", said or "nothing"),
         ("State", f"{complete} of {len(state.steps)} steps are done and stay done"),
-        ("Do", f"{now.do or 'look at that host'} (r tries again, s leaves it out)"),
+        ("Do", f"{now.do or 'look at that host'} ({_when(state)})"),
     ]
     return [
         (cut(f"{where}{step.title}: {now.status}{more}", width), "bold $error"),

@@ -14,9 +14,10 @@ from textual.widgets.option_list import Option as ListOption
 from deiswizard.recommendations.base import Option
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import Symbols
+from deiswizard.screens.widgets.cursor import PointedList
 
 
-class MarkedList(OptionList):
+class MarkedList(PointedList):
     """A row for each option, a mark before it. Enter is left to the page."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

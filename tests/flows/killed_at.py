@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deiswizard.cluster.unit_files import digest
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
 from deiswizard.plan.conditions import CommandSays, KeyIs
@@ -21,10 +22,12 @@ from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     CommandStep,
     CopyKeyStep,
+    DestroyUnitStep,
     GuardStep,
     JobStep,
     PullStep,
     RemoveKeyStep,
+    SubmitUnitStep,
     UploadStep,
     WaitStep,
     WriteKeyStep,
@@ -37,7 +40,28 @@ WRITTEN, REMOVED = "/deis/killed/written", "/deis/killed/removed"
 KEPT = kept_key("killed", REMOVED)
 UPLOADED, COMMANDED, WORKED = "/home/core/uploaded", "/home/core/commanded", "/home/core/worked"
 IMAGE = "alpine:3.2"
-STEPS = ("guard", "write", "keep", "remove", "upload", "command", "job", "pull", "wait")
+UNIT = "deiswizard-killed.service"
+UNIT_FILE = """[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+
+[X-Fleet]
+Global=true
+"""
+STEPS = (
+    "guard",
+    "write",
+    "keep",
+    "remove",
+    "upload",
+    "command",
+    "job",
+    "pull",
+    "submit",
+    "destroy",
+    "wait",
+)
 MOMENTS = ("before", "during", "after")
 
 
@@ -76,6 +100,16 @@ def plan_on(host: str, cluster: str, removed_index: int, taken_at: float) -> Pla
             danger=write,
         ),
         PullStep(id="pull", title="pull", host=host, image=IMAGE, way=JobWay.UNIT, danger=write),
+        SubmitUnitStep(
+            id="submit", title="submit", unit=UNIT, content=UNIT_FILE, danger=Danger.RESTART
+        ),
+        DestroyUnitStep(
+            id="destroy",
+            title="destroy",
+            unit=UNIT,
+            expect=(digest(UNIT_FILE),),
+            danger=Danger.DESTROY,
+        ),
         WaitStep(
             id="wait",
             title="wait",
@@ -154,8 +188,9 @@ def main() -> None:
         return moment == "during" and running[0] == step and step not in ("job", "pull")
 
     access: Any = session.access
-    etcd, on_host = access.etcd, access.host
+    etcd, on_host, fleet = access.etcd, access.host, access.fleet
     access.etcd = lambda: Deadly(etcd(), ("put", "remove", "get"), is_now)
+    access.fleet = lambda: Deadly(fleet(), ("put", "delete"), is_now)
     access.host = lambda name: Deadly(on_host(name), ("run", "upload"), is_now)
     plan = plan_on(host, before.cluster, removed.index, before.taken_at)
     run = session.start(plan, before=before, on_event=hear)

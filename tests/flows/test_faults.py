@@ -115,6 +115,7 @@ def test_a_host_that_was_rebooted_is_unknown_until_it_is_looked_at(
     told = json.loads(deiswizard("show", "last", "--json").out)
     unknown = [name for name, step in told["steps"].items() if step["status"] == "unknown"]
     assert len(unknown) == 1 and VICTIM in unknown[0]
+    assert "looks whether the image is there" in told["steps"][unknown[0]]["do"]
     resumed = deiswizard("resume", "last", "--yes")
     assert resumed.code == 0, resumed.err
     all_there(real, "deis-1", VICTIM)
@@ -153,7 +154,7 @@ def test_a_full_disk_is_seen_before_anything_is_pulled(real: Real, one_missing: 
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(429, "too many requests"), (500, "did not answer as it should")]
+    ("status", "words"), [(429, "too many requests"), (500, "the registry did not answer")]
 )
 def test_a_registry_that_refuses_is_asked_three_times_and_told(
     real: Real, one_missing: str, status: int, words: str

@@ -23,6 +23,7 @@ from tests.flows.killed_at import (
     MOMENTS,
     REMOVED,
     STEPS,
+    UNIT,
     UPLOADED,
     WORKED,
     WRITTEN,
@@ -71,6 +72,7 @@ def test_a_resumed_run_does_everything_and_nothing_twice(
     for path in (UPLOADED, COMMANDED, WORKED):
         assert cluster.file(HOST, path) == "x\n", path
     assert any(name.endswith(IMAGE) for name in cluster.images(HOST))
+    assert cluster.unit_file(UNIT) == ""
     events = list(read_journal(find_run("last")))
     begun = [event.step for event in events if isinstance(event, e.JobStarted)]
     assert begun == ["job", "pull"] or (begun == ["pull"] and step == "job"), begun

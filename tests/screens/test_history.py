@@ -101,7 +101,12 @@ async def test_all_runs_are_listed_this_clusters_first() -> None:
             pilot, "3 runs on this cluster, then 1 run on other clusters", "4 done"
         )
         rows = text.splitlines()[4:8]
-        assert [row.split()[0] for row in rows] == ["11-18", "11-16", "2025-11-16", "11-17"]
+        assert [row.strip(">").split()[0] for row in rows] == [
+            "11-18",
+            "11-16",
+            "2025-11-16",
+            "11-17",
+        ]
         for row, words in zip(
             rows,
             (

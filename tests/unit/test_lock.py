@@ -168,7 +168,7 @@ def test_a_renewal_without_an_answer_is_unknown_and_looked_into(world: World) ->
     wizard.lock.turn()  # our value is there: its index is adopted and renewed
     world.now += TTL - 1
     assert world.holding(wizard) and wizard.lock.allows(WRITES)
-    assert wizard.kinds == ["lock-acquired"]
+    assert wizard.kinds == ["lock-acquired", "lock-unconfirmed", "lock-confirmed"]
 
 
 def test_without_etcd_it_counts_as_held_until_its_time_is_up(world: World) -> None:
@@ -177,6 +177,8 @@ def test_without_etcd_it_counts_as_held_until_its_time_is_up(world: World) -> No
     world.etcd.trouble = TIMEOUT
     world.now += TTL - 1
     assert wizard.lock.allows(WRITES)
+    told = wizard.told[-1]
+    assert isinstance(told, e.LockUnconfirmed) and told.until == told.at + 1 and told.said
     world.now += 1
     wizard.lock.turn()
     assert not wizard.lock.lost, "no step waits: there may be an answer before one does"

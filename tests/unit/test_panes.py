@@ -14,7 +14,7 @@ from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState
 from deiswizard.screens.ascii_only import in_ascii
 from deiswizard.screens.panes.hosts import host_rows, image_rows
-from deiswizard.screens.panes.progress import overall, rows
+from deiswizard.screens.panes.progress import headline, overall, rows
 from deiswizard.screens.theme import ASCII, UNICODE
 from deiswizard.vocabulary import StepStatus
 from tests.builders import snapshot
@@ -50,6 +50,34 @@ def test_a_lost_host_is_said_to_go_on_there() -> None:
     state = state_of(e.HostLost(at=9, host="deis-2", said="gone"))
     (line,) = [text for text, _ in host_rows(PLAN, state, 120, 20, ASCII) if "deis-2" in text]
     assert "connection lost" in line
+
+
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [(80, "connecting again, it goes on"), (120, "connecting again; what was begun there goes on")],
+)
+def test_a_running_step_on_a_lost_host_says_what_is_waited_for_and_how_long(
+    width: int, row: str
+) -> None:
+    step = next(step for step in PLAN.steps if step.kind == "pull" and step.host == "deis-2")
+    state = state_of(
+        e.StepStarted(at=9, step=step.id, attempt=1), e.HostLost(at=10, host="deis-2", said="gone")
+    )
+    assert any(text.endswith(row) for text, _ in rows(PLAN, state, width, 20, ASCII))
+    assert "connecting again to deis-2: 5 s of 10 min 00 s" in headline(state, 15)
+    back = reduce(state, e.HostReturned(at=16, host="deis-2"))
+    assert "connecting" not in headline(back, 17)
+
+
+def test_a_run_that_can_no_longer_be_recorded_says_so_while_it_stops() -> None:
+    state = state_of(e.RecordingEnded(at=9, said="journal.jsonl cannot be written: No space left"))
+    assert "nothing more can be recorded" in headline(state, 12)
+
+
+def test_while_etcd_does_not_confirm_the_lock_the_time_left_is_told() -> None:
+    state = state_of(e.LockUnconfirmed(at=9, until=69, said="timed out"))
+    assert "etcd does not confirm the lock: 57 s left" in headline(state, 12)
+    assert "etcd" not in headline(reduce(state, e.LockConfirmed(at=13)), 14)
 
 
 def test_an_image_is_done_when_every_host_has_it() -> None:

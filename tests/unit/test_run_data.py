@@ -181,6 +181,15 @@ def test_a_full_disk_is_remembered_instead_of_raised(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_a_log_that_cannot_be_written_is_named_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "a.log").symlink_to("/dev/full")
+    writer = JournalWriter(tmp_path, Redactor([]))
+    writer.write(e.OutputReceived(at=1, step="one", host="a", lines=("x",)))
+    writer.flush()
+    assert writer.problem.startswith(f"{tmp_path / 'hosts' / 'a.log'} cannot be written")
+
+
 def test_a_run_that_can_no_longer_be_recorded_stops(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

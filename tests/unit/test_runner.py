@@ -153,7 +153,7 @@ def test_a_broken_link_is_unknown_and_never_run_again_by_itself(make: Make) -> N
     state = ended(run)
     assert state.status is RunStatus.FAILED
     assert statuses(state) == {"cut": "unknown", "next": "waiting"}
-    assert state.lost == {"a"}
+    assert state.lost.keys() == {"a"}
     assert cluster.commands() == ["a: cut"]
 
 
@@ -165,10 +165,10 @@ def test_a_lost_host_is_back_when_a_step_on_it_goes_well(make: Make) -> None:
     ]
     run = make(plan_of(stage(command("cut"))), cluster, interactive=True)
     run.start()
-    assert awaited(run, RunStatus.NEEDS_DECISION).lost == {"a"}
+    assert set(awaited(run, RunStatus.NEEDS_DECISION).lost) == {"a"}
     run.retry()
     state = ended(run)
-    assert (state.status, state.lost) == (RunStatus.DONE, frozenset())
+    assert (state.status, state.lost) == (RunStatus.DONE, {})
     assert state.steps["cut"].attempt == 2
 
 

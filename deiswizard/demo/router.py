@@ -31,6 +31,10 @@ LAG = 5.0
 
 PORTS = (80, 443, 9090)
 TLS_HELLO = 0x16
+BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\nServer: nginx/1.10.1\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 VERSIONS = {  # in this order
     "TLSv1": ssl.TLSVersion.MINIMUM_SUPPORTED,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -276,6 +280,9 @@ def _speak(host: PretendHost, port: int, connection: Begun, peer: str) -> None:
             return  # "broken header": nginx says nothing and closes
         claimed = (match[1] or b"").decode("ascii", "replace")
     stream: Any = connection
+    if not taken.main.proxy_protocol and connection.peek().startswith(b"PROXY "):
+        connection.sendall(BAD_REQUEST)
+        return
     if port == 443 and connection.peek()[:1] == bytes([TLS_HELLO]):
         assert taken.context is not None
         stream = Tls(connection, taken.context, server_side=True)

@@ -52,7 +52,7 @@ def verify(_before: Snapshot, after: Snapshot, choices: TlsChoices) -> tuple[Che
         Check(
             title=f"{answer.host}: nginx takes its configuration",
             ok=answer.code == 0 if answer.code is not None else None,
-            evidence=(answer.err or answer.out).strip()[-80:] or "nginx -t",
+            evidence=((answer.err or answer.out).strip().splitlines() or ["no answer"])[-1],
         )
         for answer in answers(after, NGINX)
     ]

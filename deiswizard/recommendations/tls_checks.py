@@ -144,7 +144,7 @@ def _hsts(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
                 field="hsts_max_age", what=what, allowed=f"{PRELOAD_AGE} or more, or no preload"
             )
         )
-    if choices.hsts_max_age > 86_400 and not problems:
+    if choices.hsts_max_age > 86_400 and not any(p.blocks for p in problems):
         what = (
             f"browsers remember it for {choices.hsts_max_age / 86_400:.0f} days: it cannot be taken "
             "back from them before. Begin small"

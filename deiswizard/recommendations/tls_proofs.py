@@ -77,14 +77,14 @@ def _says(
 
 def served(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
     """A real handshake with each router: this certificate, and a chain that clients can follow."""
-    steps = nginx_test(snapshot, "after")
+    accepted = nginx_test(snapshot, "after")
     if choices.ends_at != "routers":
-        return steps
+        return accepted
     now, made = current(snapshot), choices.material
     leaf = made.leaf if made else (now.leaf if now else None)
     roots = made.roots if made else (now.roots if now else "")
     if leaf is None:
-        return steps
+        return accepted
     proxied = is_proxied(snapshot, choices)
     asked = {
         host.name: WebSays(
@@ -95,7 +95,6 @@ def served(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
         for host in routers(snapshot)
     }
     return [
-        *steps,
         *_says(
             "served",
             "the certificate is served on 443",
@@ -103,6 +102,7 @@ def served(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
             asked,
             "look at the router: journalctl -u 'deis-router@*' on that host",
         ),
+        *accepted,
     ]
 
 

@@ -70,7 +70,7 @@ class ChoosePane(Container):
     def validate(self) -> None:
         """Judge all fields; each problem is told below its field."""
         views = list(self.query(FieldView))
-        raw = {view.field.name: view.value for view in views}
+        raw = {**self._raw, **{view.field.name: view.value for view in views}}
         for view in views:
             view.display = view.field.shown is None or view.field.shown(self._snapshot, raw)
         self.choices, problems = judged(self.recommendation, self._snapshot, raw)

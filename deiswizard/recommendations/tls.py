@@ -52,7 +52,9 @@ def verify(_before: Snapshot, after: Snapshot, choices: TlsChoices) -> tuple[Che
         Check(
             title=f"{answer.host}: nginx takes its configuration",
             ok=answer.code == 0 if answer.code is not None else None,
-            evidence=((answer.err or answer.out).strip().splitlines() or ["no answer"])[-1],
+            evidence="nginx -t"
+            if answer.code == 0
+            else ((answer.err or answer.out).strip().splitlines() or ["no answer"])[-1],
         )
         for answer in answers(after, NGINX)
     ]

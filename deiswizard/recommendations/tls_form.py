@@ -54,6 +54,7 @@ def _sources(snapshot: Snapshot) -> Sequence[Option]:
             note=until,
             recommended=there,
             enabled=there,
+            warning="" if there else "none is set",
             explain="Leaves certificate and key as they are, to change the rest.",
         ),
     )

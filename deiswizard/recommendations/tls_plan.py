@@ -40,6 +40,8 @@ from deiswizard.recommendations.tls_facts import (
 from deiswizard.recommendations.tls_proofs import nginx_test, redirected, remembered, served
 from deiswizard.vocabulary import Danger
 
+MODERN_WORDS = f"{MODERN_CIPHERS.count(':') + 1} modern ones, with forward secrecy"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -110,7 +112,10 @@ def _sealing(choices: TlsChoices) -> list[Setting]:
     if choices.ends_at != "routers":
         return found
     if choices.policy == "modern":
-        found += [Setting(PROTOCOLS, MODERN_PROTOCOLS), Setting(CIPHERS, MODERN_CIPHERS)]
+        found += [
+            Setting(PROTOCOLS, MODERN_PROTOCOLS),
+            Setting(CIPHERS, MODERN_CIPHERS, MODERN_WORDS),
+        ]
     elif choices.policy == "custom":
         found += [
             Setting(PROTOCOLS, " ".join(choices.protocols)),

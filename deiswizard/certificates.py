@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from pydantic import SecretStr
+
+from deiswizard.leaf import Leaf
 
 SMALLEST_RSA, SMALLEST_EC = 2048, 256
 BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
@@ -33,19 +34,6 @@ class PemError(Exception):
         super().__init__(what)
         self.what = what
         self.allowed = allowed
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """What matters of a certificate. Times in seconds since the epoch; ``sha256`` hex of its DER."""
-
-    subject: str
-    names: tuple[str, ...]
-    begins: float
-    ends: float
-    sha256: str
-    key_sha256: str
-    is_self_signed: bool
 
 
 def certificates(text: str) -> tuple[x509.Certificate, ...]:
@@ -170,12 +158,6 @@ def is_complete(chain: Sequence[x509.Certificate]) -> bool:
     Roots may be left out; whether the top leads to one that clients know, only a client can tell.
     """
     return len(chain) > 1 or chain[0].issuer == chain[0].subject
-
-
-def covers(names: Iterable[str], wanted: str) -> bool:
-    """Whether a certificate with these names is valid for ``wanted`` (a name, or ``*.domain``)."""
-    parent = wanted.partition(".")[2]
-    return any(name == wanted or name == f"*.{parent}" for name in names)
 
 
 def check_dhparam(text: str) -> str:

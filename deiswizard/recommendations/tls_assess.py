@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deiswizard import certificates as pki
 from deiswizard.cluster.snapshot import Evidence, Snapshot
+from deiswizard.leaf import covers
 from deiswizard.recommendations.base import Assessment, Finding
 from deiswizard.recommendations.tls_choices import DAY, SOON_DAYS, day
 from deiswizard.recommendations.tls_facts import (
@@ -125,9 +125,7 @@ def _certificate(snapshot: Snapshot, now: Current) -> list[Finding]:
             )
         )
     missing = [
-        name
-        for name in (f"deis.{own}", f"*.{own}", f"deis-store.{own}")
-        if not pki.covers(names, name)
+        name for name in (f"deis.{own}", f"*.{own}", f"deis-store.{own}") if not covers(names, name)
     ]
     if missing:
         found.append(

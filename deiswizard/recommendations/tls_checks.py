@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deiswizard import certificates as pki
 from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.leaf import covers
 from deiswizard.recommendations.base import Problem
 from deiswizard.recommendations.tls_choices import YEAR, TlsChoices
 from deiswizard.recommendations.tls_facts import (
@@ -61,11 +61,11 @@ def _certificate(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
         what = "names no site (subjectAltName): clients look nowhere else"
         return [Problem(field=where, what=what, allowed=f"one for *.{own}")]
     problems = []
-    if not pki.covers(names, f"deis.{own}"):
+    if not covers(names, f"deis.{own}"):
         what = f"is not valid for deis.{own}, only for {', '.join(names[:3])}"
         problems.append(Problem(field=where, what=what, allowed=f"one for *.{own}"))
-    elif not pki.covers(names, f"*.{own}"):
-        missing = [] if pki.covers(names, f"deis-store.{own}") else [f"deis-store.{own}"]
+    elif not covers(names, f"*.{own}"):
+        missing = [] if covers(names, f"deis-store.{own}") else [f"deis-store.{own}"]
         what = f"is not valid for {' and '.join([*missing, f'the apps (*.{own})'])}: clients refuse them"
         problems.append(Problem(field=where, what=what, blocks=False))
     if choices.source == "self-signed":

@@ -11,11 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from deiswizard import certificates as pki
 from deiswizard.frozen import Frozen
+from deiswizard.leaf import Leaf
 from deiswizard.local_files import absolute, read_file
 from deiswizard.recommendations.base import Choices, Problem
-from deiswizard.recommendations.tls_self_signed import self_signed
 
 KEY_SECRET, DH_SECRET = "router-key", "router-dhparam"
 DAY = 86_400.0
@@ -45,7 +44,7 @@ class Material(Frozen):
 
     chain: str
     key: SecretStr
-    leaf: pki.Leaf
+    leaf: Leaf
     roots: str = ""
 
 
@@ -111,6 +110,8 @@ def read(choices: TlsChoices) -> tuple[TlsChoices, tuple[Problem, ...]]:
 
 
 def _self_signed(choices: TlsChoices) -> tuple[Material | None, list[Problem]]:
+    from deiswizard.recommendations.tls_self_signed import self_signed
+
     if not choices.domain:
         what = "the platform has no domain yet"
         return None, [
@@ -151,6 +152,8 @@ def examine(
     certificate: str, key: bytes, chain: str, passphrase: str, now: float
 ) -> tuple[Material | None, list[Problem]]:
     """Certificate, key and chain as the routers shall get them, or what is wrong with each."""
+    from deiswizard import certificates as pki  # late: the first frame waits for no cryptography
+
     field = "certificate"
     try:
         given = list(pki.certificates(certificate))
@@ -199,7 +202,7 @@ def day(at: float) -> str:
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d")
 
 
-def _date_problems(leaf: pki.Leaf, now: float) -> list[Problem]:
+def _date_problems(leaf: Leaf, now: float) -> list[Problem]:
     if leaf.ends <= now:
         return [
             Problem(field="certificate", what=f"has ended on {day(leaf.ends)}", allowed="a new one")
@@ -247,6 +250,8 @@ def _cipher_problem(ciphers: str) -> str:
 
 
 def _dhparam(choices: TlsChoices) -> tuple[SecretStr | None, list[Problem]]:
+    from deiswizard import certificates as pki
+
     content, problem = read_file("dhparam", choices.dhparam)
     if content is None:
         return None, [problem] if problem else []

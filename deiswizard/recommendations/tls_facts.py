@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from deiswizard import certificates as pki
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot, web_question
 from deiswizard.cluster.web import WebRequest
+from deiswizard.leaf import Leaf
 
 ROUTER = "/deis/router"
 CERT, KEY, DHPARAM = f"{ROUTER}/sslCert", f"{ROUTER}/sslKey", f"{ROUTER}/sslDhparam"
@@ -68,7 +68,7 @@ def redirects(snapshot: Snapshot) -> bool:
 class Current:
     """The certificate in etcd. ``problem``: why it is none, or why its key is not its key."""
 
-    leaf: pki.Leaf | None = None
+    leaf: Leaf | None = None
     roots: str = ""
     problem: str = ""
 
@@ -78,6 +78,8 @@ def current(snapshot: Snapshot) -> Current | None:
     fact = snapshot.key(CERT)
     if fact is None:
         return None
+    from deiswizard import certificates as pki  # late: the first frame waits for no cryptography
+
     try:
         found = pki.certificates(fact.text)
     except pki.PemError as error:

@@ -107,6 +107,13 @@ def _hsts(_snapshot: Snapshot, raw: dict[str, Any]) -> bool:
 
 
 FIELDS = (
+    FormField(
+        "domain",
+        "Domain",
+        "text",
+        "The platform's own; known from etcd, so it is not asked.",
+        shown=lambda _snapshot, _raw: False,
+    ),
     FormField("ends_at", "Where TLS ends", "one", options=_ends),
     FormField("source", "Certificate", "one", options=_sources, shown=_at_routers),
     FormField(

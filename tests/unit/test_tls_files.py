@@ -98,11 +98,11 @@ def test_a_whole_chain_in_order_has_nothing_to_say(tmp_path: Path) -> None:
             "key: is not the key of the certificate (CN=leaf); the key that it was asked for with",
         ),
         (
-            {"certificate": LEAF.pem, "key": sealed(LEAF, "open")},
+            {"certificate": LEAF.pem, "key": sealed(LEAF, "sesame-77")},
             "key: is encrypted: the routers could not read it; its passphrase, below",
         ),
         (
-            {"certificate": LEAF.pem, "key": sealed(LEAF, "open"), "passphrase": "shut"},
+            {"certificate": LEAF.pem, "key": sealed(LEAF, "sesame-77"), "passphrase": "shut"},
             "key: the passphrase does not open it; the right passphrase",
         ),
         (
@@ -141,13 +141,19 @@ def test_what_blocks_is_told_beside_its_field(
 
 def test_a_key_with_a_passphrase_is_written_without_it(tmp_path: Path) -> None:
     choices, problems = told(
-        tmp_path, certificate=LEAF.pem, key=sealed(LEAF, "open"), passphrase="open", chain=CHAIN
+        tmp_path,
+        certificate=LEAF.pem,
+        key=sealed(LEAF, "sesame-77"),
+        passphrase="sesame-77",
+        chain=CHAIN,
     )
     assert choices is not None and problems == []
     clear = RECOMMENDATION.secrets(choices)["router-key"].get_secret_value()
     assert "ENCRYPTED" not in clear
     assert pki.fits(pki.private_key(clear.encode()), pki.leaf_of(LEAF.certificate))
-    assert "open" not in choices.model_dump_json() and "KEY-----" not in choices.model_dump_json()
+    assert (
+        "sesame-77" not in choices.model_dump_json() and "KEY-----" not in choices.model_dump_json()
+    )
 
 
 def test_a_chain_out_of_order_is_put_right_and_told(tmp_path: Path) -> None:

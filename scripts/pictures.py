@@ -64,6 +64,13 @@ async def walk(pilot: Pilot[Any]) -> None:
     await pilot.press("down", "enter")
     await shows(pilot, "Choose", "admin")
     take(pilot, "registration-choose")
+    await pilot.press("escape")
+    await shows(pilot, "looked", "TLS")
+    await pilot.press("9")
+    await shows(pilot, "Where TLS ends")
+    await pilot.press("tab", "down")
+    await shows(pilot, "no client trusts it")
+    take(pilot, "tls-choose")
 
 
 def main() -> None:

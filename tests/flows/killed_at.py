@@ -17,9 +17,11 @@ from deiswizard.cluster.unit_files import digest
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
 from deiswizard.plan.conditions import CommandSays, KeyIs
+from deiswizard.plan.keeping import kept_key
 from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     CommandStep,
+    CopyKeyStep,
     DestroyUnitStep,
     GuardStep,
     JobStep,
@@ -35,6 +37,7 @@ from deiswizard.session import Session
 from deiswizard.vocabulary import Danger, JobWay
 
 WRITTEN, REMOVED = "/deis/killed/written", "/deis/killed/removed"
+KEPT = kept_key("killed", REMOVED)
 UPLOADED, COMMANDED, WORKED = "/home/core/uploaded", "/home/core/commanded", "/home/core/worked"
 IMAGE = "alpine:3.2"
 UNIT = "deiswizard-killed.service"
@@ -49,6 +52,7 @@ Global=true
 STEPS = (
     "guard",
     "write",
+    "keep",
     "remove",
     "upload",
     "command",
@@ -73,6 +77,7 @@ def plan_on(host: str, cluster: str, removed_index: int, taken_at: float) -> Pla
             otherwise="no",
         ),
         WriteKeyStep(id="write", title="write", key=WRITTEN, value="new", expect=0, danger=write),
+        CopyKeyStep(id="keep", title="keep", source=REMOVED, key=KEPT, expect=0, danger=write),
         RemoveKeyStep(id="remove", title="remove", key=REMOVED, expect=removed_index, danger=write),
         UploadStep(
             id="upload",
@@ -121,7 +126,11 @@ def plan_on(host: str, cluster: str, removed_index: int, taken_at: float) -> Pla
         impact=Impact(danger=Danger.WRITE),
         basis=Basis(
             taken_at=taken_at,
-            keys=(KeyBasis(key=WRITTEN, index=0), KeyBasis(key=REMOVED, index=removed_index)),
+            keys=(
+                KeyBasis(key=WRITTEN, index=0),
+                KeyBasis(key=REMOVED, index=removed_index),
+                KeyBasis(key=KEPT, index=0),
+            ),
         ),
         is_undo=True,
     )

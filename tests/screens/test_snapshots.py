@@ -10,9 +10,10 @@ import pytest
 from textual.pilot import Pilot
 
 from deiswizard.cluster.snapshot import Evidence, Trouble
-from tests.builders import ANN, host, snapshot
+from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
+from tests.unit.test_tls import look as at_routers
 
 SIZES = [(80, 24), (120, 40)]
 LOOKS = ["dark", "plain"]
@@ -52,6 +53,19 @@ async def overview(pilot: Pilot[Any]) -> None:
 
 async def choose(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Choose", "next: Preview")
+
+
+async def missing(pilot: Pilot[Any]) -> None:
+    await until_text(pilot, "Choose", "no file is named")
+
+
+async def balanced(pilot: Pilot[Any]) -> None:
+    """TLS ends at the load balancer, and http leads to https."""
+    await missing(pilot)
+    await pilot.press("down", "tab", "space")
+    await until_text(pilot, "must speak HTTP to port 80")
+    await pilot.press("enter")
+    await until_text(pilot, "Changes")
 
 
 async def preview(pilot: Pilot[Any]) -> None:
@@ -112,6 +126,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "help": (FakeSession, "", help_page),
     "choose-preseed": (FakeSession, "preseed", choose),
     "choose-registration": (FakeSession, "registration", choose),
+    "choose-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", missing),
+    "preview-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", balanced),
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),

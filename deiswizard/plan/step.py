@@ -22,6 +22,7 @@ from deiswizard.plan.conditions import (
     KeyIs,
     UnitDone,
     UnitGone,
+    WebSays,
 )
 from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.quoting import heredoc
@@ -115,6 +116,21 @@ class RemoveKeyStep(_StepBase):
     expect: int | None = None
 
 
+class CopyKeyStep(_StepBase):
+    """An etcd key's value copied to another key, without it ever being in the plan.
+
+    For secrets: the value before a change is kept below ``KEPT``, and copied back by the undo
+    (``plan/keeping.py`` makes these steps). Without ``source`` the copy is removed, too; but one
+    whose source was kept is then refused: it has been put back, or somebody has removed it.
+    ``expect`` as in WriteKeyStep, of ``key``.
+    """
+
+    kind: Literal["copy-key"] = "copy-key"
+    source: str
+    key: str
+    expect: int | None = None
+
+
 class SubmitUnitStep(_StepBase):
     """A fleet unit submitted and launched. There must be none of that name.
 
@@ -192,6 +208,7 @@ Step = Annotated[
     | UploadStep
     | WriteKeyStep
     | RemoveKeyStep
+    | CopyKeyStep
     | SubmitUnitStep
     | DestroyUnitStep
     | PullStep
@@ -199,6 +216,13 @@ Step = Annotated[
     | GuardStep,
     Field(discriminator="kind"),
 ]
+
+
+KeyStep = WriteKeyStep | RemoveKeyStep | CopyKeyStep
+"""What changes an etcd key."""
+
+KEPT = "/deiswizard/kept"
+"""Below it, by plan, stand the values of secret keys from before a change."""
 
 
 def deisctl_can_say(value: str) -> bool:
@@ -252,6 +276,8 @@ def shown_condition(condition: Condition) -> str:
             return f"df -P -k {shlex.quote(condition.path)}"
         case UnitDone() | UnitGone():
             return "fleetctl list-units --full --no-legend"
+        case WebSays():
+            return condition.request.shown
 
 
 def shown(step: Step) -> str:
@@ -267,6 +293,8 @@ def shown(step: Step) -> str:
             return shown_key_write(step.key, step.value)
         case RemoveKeyStep():
             return shown_key_removal(step.key)
+        case CopyKeyStep():
+            return f'etcdctl set {step.key} "$(etcdctl get {step.source})"'
         case JobStep() | PullStep():
             return step.command
         case SubmitUnitStep():

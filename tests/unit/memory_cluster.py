@@ -14,6 +14,7 @@ from typing import Any
 
 from deiswizard.cluster.access import CommandResult, LayerReport, LineSink
 from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
+from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.demo.shell import Write
 from deiswizard.errors import CancelledError, LinkError, PlanStaleError, ServiceError
 from deiswizard.plan.conditions import KeyIs
@@ -58,6 +59,8 @@ class MemoryHost:
     breaks_after: bool = False
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    webs: list[WebAnswer] = field(default_factory=lambda: [WebAnswer(said="nothing there")])
+    asked_web: list[WebRequest] = field(default_factory=list)
 
     def run(
         self,
@@ -93,6 +96,11 @@ class MemoryHost:
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         self.files[path] = content
         return hashlib.sha256(content).hexdigest()
+
+    def web(self, request: WebRequest) -> WebAnswer:
+        """``webs`` in turn; the last one stays."""
+        self.asked_web.append(request)
+        return self.webs.pop(0) if len(self.webs) > 1 else self.webs[0]
 
     def checksum(self, path: str, *, sudo: bool = False) -> str | None:
         content = self.files.get(path)

@@ -42,7 +42,7 @@ class LoggingChoices(Choices):
     sematext_image: str = ""
     sematext_key: SecretStr = NO_SECRET
     own_unit: str = ""
-    own_unit_text: str = ""
+    own_unit_text: str | None = Field(default=None, exclude=True, repr=False)
 
     @field_validator("drain", "forward", mode="before")
     @classmethod

@@ -15,7 +15,9 @@ KEY = "/deis/logs/drain"
 FORM = "udp://host:port, syslog://host:port or tcp://host:port"
 SCHEMES = ("udp", "syslog", "tcp")
 ENCRYPTED = ("tls", "ssl", "tcps", "udps", "dtls", "relp", "syslogs")
-NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
+NAME = re.compile(
+    r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*"
+)
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 LAST_PORT = 65535
 
@@ -61,7 +63,9 @@ def why_no_receiver(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         return "the receiver holds a space or a character that no address has"
     if "@" in text:
-        return "a user name or a token before '@' is ignored by logger, so the receiver never gets it"
+        return (
+            "a user name or a token before '@' is ignored by logger, so the receiver never gets it"
+        )
     if "?" in text or "#" in text:
         return "what follows '?' or '#' is ignored by logger, so the receiver never gets it"
     if "/" in text:

@@ -9,9 +9,11 @@ from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot
 from deiswizard.recommendations.logs_choices import STORAGE_KEY
 from deiswizard.recommendations.logs_drain import KEY, drain_digest
 from deiswizard.recommendations.logs_marker import (
+    HEARD_KEY,
     MARKER_KEY,
     PROVEN_KEY,
     Sent,
+    heard_value,
     logger_host,
     parse_sent,
 )
@@ -65,7 +67,8 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
         for host in snapshot.reachable_hosts
     ]
     if asker := next(iter(snapshot.reachable_hosts), None):
-        ask = f"etcdctl get {MARKER_KEY}; echo --; etcdctl get {PROVEN_KEY}; true"
+        keys = (MARKER_KEY, PROVEN_KEY, HEARD_KEY)
+        ask = "; echo --; ".join(f"etcdctl get {key}" for key in keys) + "; true"
         found.append(Question(id=MARKERS, host=asker.name, command=ask))
     return tuple(found)
 
@@ -142,19 +145,25 @@ def hosts_without(snapshot: Snapshot, path: str) -> tuple[HostFacts, ...]:
     return tuple(host for host, has in told if has is not None and not has.checksum(path))
 
 
-def _markers(snapshot: Snapshot) -> tuple[Sent | None, Sent | None]:
+def _notes(snapshot: Snapshot) -> tuple[str, str, str]:
+    """The three keys of the proof, as they stand; empty where there is none."""
     answer: Answer | None = snapshot.answer(MARKERS)
-    sent, _, proven = (answer.out if answer else "").partition("--\n")
-    return parse_sent(sent), parse_sent(proven)
+    sent, proven, heard, *_ = [*(answer.out if answer else "").split("--\n"), "", "", ""]
+    return sent.strip(), proven.strip(), heard.strip()
 
 
 def sent_marker(snapshot: Snapshot, drain: str) -> Sent | None:
     """The last marker, if it was sent for this drain."""
-    sent, _ = _markers(snapshot)
+    sent = parse_sent(_notes(snapshot)[0])
     return sent if sent is not None and sent.drain == drain_digest(drain) else None
 
 
 def is_proven(snapshot: Snapshot, drain: str) -> bool:
     """A marker's word was told at this drain's other end."""
-    _, proven = _markers(snapshot)
+    proven = parse_sent(_notes(snapshot)[1])
     return proven is not None and proven.drain == drain_digest(drain)
+
+
+def is_heard(snapshot: Snapshot, drain: str) -> bool:
+    """When this drain was tried out, a marker reached a listener on a host."""
+    return _notes(snapshot)[2] == heard_value(drain)

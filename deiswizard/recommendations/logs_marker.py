@@ -15,7 +15,7 @@ import shlex
 from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
-from deiswizard.recommendations.logs_drain import KEY, Drain, drain_digest
+from deiswizard.recommendations.logs_drain import Drain, drain_digest, parse_drain
 
 CONTAINER = "deiswizard-marker"
 """The container's name: small letters and ``-`` only, or logger could not read it as a tag."""
@@ -25,6 +25,9 @@ MARKER_KEY = "/deiswizard/logging/marker"
 
 PROVEN_KEY = "/deiswizard/logging/proven"
 """``DRAIN CHECKSUM``: the marker whose word was told."""
+
+HEARD_KEY = "/deiswizard/logging/heard"
+"""``DRAIN yes`` or ``DRAIN no``: whether a listener on a host heard a marker, when that drain was tried."""
 
 LOGSPOUT, LOGGER = "deis-logspout.service", "deis-logger.service"
 WEB_PORT = 8088
@@ -63,11 +66,12 @@ until grep -q "deiswizard-marker $word" "$heard"; do
   sleep 1
 done
 grep -q "deiswizard-marker $word" "$heard"
-code=$?
+if [ $? = 0 ]; then said=yes; echo "the marker arrived at ADDRESS:PORT"
+else said=no; echo "the marker did not arrive at ADDRESS:PORT"; fi
 kill $listener 2>/dev/null
 rm -f "$heard"
-if [ $code = 0 ]; then echo "the marker arrived at ADDRESS:PORT"
-else echo "the marker did not arrive at ADDRESS:PORT"; fi"""
+etcdctl set HEARD_KEY "DRAIN $said" >/dev/null || exit 5"""
+"""It ends well either way: the drain must not stay at the listener. A guard judges the key afterwards."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,6 @@ def speaker(snapshot: Snapshot) -> HostFacts | None:
 
 def listener_drain(snapshot: Snapshot, protocol: str) -> Drain | None:
     """The drain of the trial: a listener on the host that says the marker."""
-    from deiswizard.recommendations.logs_drain import parse_drain
-
     host = speaker(snapshot)
     return parse_drain(f"{protocol}://{host.address}:{LISTEN_PORT}") if host else None
 
@@ -126,8 +128,8 @@ def say_command(snapshot: Snapshot, drain: str) -> str:
     return "\n".join([SAY, keep, CLEAR.replace("LOGGER", web_address(snapshot))])
 
 
-def hear_command(snapshot: Snapshot, drain: Drain) -> str:
-    """Listens where ``drain`` goes, says a marker, and ends with 0 when it has arrived."""
+def hear_command(snapshot: Snapshot, drain: Drain, wanted: str) -> str:
+    """Listens where ``drain`` goes, says a marker, and keeps for the drain ``wanted`` if it arrived."""
 
     def put(text: str) -> str:
         return (
@@ -135,24 +137,38 @@ def hear_command(snapshot: Snapshot, drain: Drain) -> str:
             .replace("PROTOCOL", "-u " if drain.protocol == "udp" else "")
             .replace("ADDRESS", shlex.quote(drain.to.host))
             .replace("PORT", str(drain.to.port))
+            .replace("HEARD_KEY", HEARD_KEY)
+            .replace("DRAIN", drain_digest(wanted))
         )
 
-    clear = CLEAR.replace("LOGGER", web_address(snapshot)).replace("true", "exit $code")
+    clear = CLEAR.replace("LOGGER", web_address(snapshot))
     return "\n".join([put(HEAR), SAY, put(HEARD), clear])
 
 
-def followed_pattern(drain: str) -> str:
-    """What ``followed_command`` prints last once logger has this drain; empty: it has none."""
-    line = f"Activated new drain: {drain}" if drain else "Deactivated drain"
-    return rf"{re.escape(line)}\s*$"
+def heard_value(wanted: str) -> str:
+    """What ``HEARD_KEY`` is when the marker was heard as the drain ``wanted`` was tried."""
+    return f"{drain_digest(wanted)} yes"
 
 
-def followed_command() -> str:
-    """The last thing that logger said of its drain. Shown to nobody: it holds the drain."""
+def takes_command(drain: str) -> str:
+    """Prints 1 when the last drain that logger has taken is this one, else 0; never its value.
+
+    For an empty one: 1 when logger has any.
+    """
+    exact = re.sub(r"[.\[\]*^$\\]", lambda match: "\\" + match[0], drain)
+    wanted = shlex.quote(f"Activated new drain: {exact}$" if drain else "Activated new drain")
     return (
         "docker logs --tail 2000 deis-logger 2>&1 "
-        "| grep -E 'Activated new drain|Deactivated drain' | tail -n 1"
+        "| grep -E 'Activated new drain|Deactivated drain' | tail -n 1 "
+        f"| grep -c {wanted}; true"
     )
 
 
-__all__ = ["KEY", "Drain"]
+def stores_command(adapter: str) -> str:
+    """Prints 1 when the last storage adapter that logger has taken is this one, else 0."""
+    wanted = shlex.quote(f"Activated new storage adapter: {adapter}$")
+    return (
+        "docker logs --tail 2000 deis-logger 2>&1 "
+        "| grep 'Activated new storage adapter' | tail -n 1 "
+        f"| grep -c {wanted}; true"
+    )

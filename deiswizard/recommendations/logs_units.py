@@ -132,7 +132,11 @@ def forwarder_unit(choices: LoggingChoices) -> str:
         raise PreconditionError("the receiver of the journal is not host:port")
     text = template(FORWARDER).replace("@SHOWN@", to.shown)
     options = "--ssl " if choices.forward == "tls" else ""
-    return text.replace("@OPTIONS@", options).replace("@HOST@", to.host).replace("@PORT@", str(to.port))
+    return (
+        text.replace("@OPTIONS@", options)
+        .replace("@HOST@", to.host)
+        .replace("@PORT@", str(to.port))
+    )
 
 
 def own_unit_name(path: str) -> str:
@@ -148,7 +152,7 @@ def wanted_units(choices: LoggingChoices) -> dict[str, str]:
         found[FORWARDER] = forwarder_unit(choices)
     for name in choices.agents:
         if name == "own":
-            found[own_unit_name(choices.own_unit)] = choices.own_unit_text
+            found[own_unit_name(choices.own_unit)] = choices.own_unit_text or ""
         else:
             found[AGENTS[name].unit] = agent_unit(AGENTS[name], choices)
     return found
@@ -156,7 +160,9 @@ def wanted_units(choices: LoggingChoices) -> dict[str, str]:
 
 def is_ours(unit: str) -> bool:
     """Whether this recommendation submits and removes a unit of that name."""
-    return unit in {FORWARDER, *(agent.unit for agent in AGENTS.values())} or unit.startswith(OWN_PREFIX)
+    return unit in {FORWARDER, *(agent.unit for agent in AGENTS.values())} or unit.startswith(
+        OWN_PREFIX
+    )
 
 
 def our_units(snapshot: Snapshot) -> tuple[Unit, ...]:
@@ -218,7 +224,9 @@ def option_values(content: str, name: str) -> tuple[str, ...]:
 
 def image_in(content: str) -> str:
     """The image that one of our units runs: the last word of its command."""
-    return next(iter([value.split()[-1] for value in option_values(content, "ExecStart") if value]), "")
+    return next(
+        iter([value.split()[-1] for value in option_values(content, "ExecStart") if value]), ""
+    )
 
 
 def receiver_in(content: str) -> tuple[str, bool]:

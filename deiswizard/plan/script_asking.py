@@ -82,7 +82,7 @@ class Asking:
                 assert_never(condition)
 
     def _row(self, condition: UnitDone | UnitRunning, sub: str) -> str:
-        """fleet's row of a unit on one machine."""
+        """Fleet's row of a unit on one machine."""
         row = (
             f'$1 == "{condition.unit}" && index($2, "{condition.machine}/") == 1'
             f' && $3 == "active" && $4 == "{sub}"'

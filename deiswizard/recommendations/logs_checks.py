@@ -59,6 +59,13 @@ def effective_drain(snapshot: Snapshot, choices: LoggingChoices) -> str:
     return choices.drain_to if choices.drain == "send" else ""
 
 
+def told_word(snapshot: Snapshot, choices: LoggingChoices) -> bool:
+    """The word of the last marker was told, and the drain that it was sent to stays."""
+    drain = effective_drain(snapshot, choices)
+    is_same = bool(drain) and drain == drain_value(snapshot)
+    return is_same and is_word_of(choices.word, sent_marker(snapshot, drain))
+
+
 def check_choices(snapshot: Snapshot, choices: LoggingChoices) -> tuple[Problem, ...]:
     """What cannot work, and what might not."""
     return (
@@ -91,16 +98,14 @@ def _drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Problem]:
             what="no reachable host runs deis-logspout, or none deis-logger: there is nothing to listen to",
             allowed="word, none",
         )
-    word = choices.word.strip().lower()
-    if not word:
-        return
-    if changes or not is_word_of(word, sent_marker(snapshot, drain_now)):
-        if changes or not is_proven(snapshot, drain_now):
-            yield Problem(
-                field="word",
-                what="this is not the word of the last marker that was sent to this drain",
-                allowed="the word behind 'deiswizard-marker' at the receiver, or nothing",
-            )
+    sent = sent_marker(snapshot, drain_now)
+    is_open = sent is not None and not changes and not is_proven(snapshot, drain_now)
+    if is_open and choices.word.strip() and not told_word(snapshot, choices):
+        yield Problem(
+            field="word",
+            what="this is not the word of the last marker that was sent to this drain",
+            allowed="the word behind 'deiswizard-marker' at the receiver, or nothing",
+        )
 
 
 def _storage(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Problem]:
@@ -135,7 +140,7 @@ def _forward(choices: LoggingChoices, has_drain: bool) -> Iterator[Problem]:
 
 def _agent(snapshot: Snapshot, choices: LoggingChoices, name: str) -> Iterator[Problem]:
     if name == "own":
-        yield from _own(snapshot, choices)
+        yield from _own(choices)
         return
     agent = AGENTS[name]
     field, image = f"{name}_image", choices.image(name)
@@ -206,7 +211,7 @@ def _key(snapshot: Snapshot, choices: LoggingChoices, agent: Agent) -> Iterator[
         )
 
 
-def _own(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Problem]:
+def _own(choices: LoggingChoices) -> Iterator[Problem]:
     def wrong(what: str, allowed: str = "", *, blocks: bool = True) -> Problem:
         return Problem(field="own_unit", what=what, allowed=allowed, blocks=blocks)
 

@@ -100,21 +100,21 @@ def secrets(choices: LoggingChoices) -> Mapping[str, SecretStr]:
 
 def _drains(snapshot: Snapshot) -> tuple[Option, ...]:
     now = drain_value(snapshot)
-    return (
-        Option(
-            "keep",
-            f"as it is: {shown_drain(now)}",
-            explain="Nothing is changed. A drain that is not proven yet can be proven.",
-        ),
-        Option(
-            "send",
-            "send to a receiver",
-            recommended=not now,
-            explain="logger sends every container's lines on, the platform's too, as plain text by udp or "
-            "tcp; it speaks neither TLS nor HTTP. It follows within 10 s, nothing restarts.",
-        ),
-        Option("off", "off", explain="Logs stay on the cluster and are gone with it."),
+    keep = Option(
+        "keep",
+        f"as it is: {shown_drain(now)}",
+        recommended=bool(now),
+        explain="Nothing is changed. A drain that is not proven yet can be proven.",
     )
+    send = Option(
+        "send",
+        "send to a receiver",
+        recommended=not now,
+        explain="logger sends every container's lines on, the platform's too, as plain text by udp or tcp; "
+        "it speaks neither TLS nor HTTP. It follows within 10 s, nothing restarts.",
+    )
+    off = Option("off", "off", explain="Logs stay on the cluster and are gone with it.")
+    return (keep, send, off) if now else (send, keep, off)
 
 
 PROOFS = (
@@ -138,25 +138,26 @@ PROOFS = (
 
 
 def _storages(snapshot: Snapshot) -> tuple[Option, ...]:
-    ceph = has_cephfs(snapshot)
-    without = "no CephFS is mounted there" if ceph is False else ""
-    return (
-        Option("keep", f"as it is: {storage_now(snapshot)}", explain="Nothing is changed."),
-        Option(
-            "file",
-            "files on CephFS",
-            warning=without,
-            explain="They outlive logger. Without CephFS logger leaves this adapter out, and 'deis logs' "
-            "fails.",
-        ),
-        Option(
-            "memory",
-            "logger's memory",
-            recommended=ceph is False,
-            explain="The last lines of each app, for 'deis logs'. They are gone whenever logger restarts or "
-            "moves, so have a drain as well.",
-        ),
+    lacks_ceph = has_cephfs(snapshot) is False
+    now = storage_now(snapshot)
+    is_better = lacks_ceph and now == "file"
+    keep = Option(
+        "keep", f"as it is: {now}", recommended=not is_better, explain="Nothing is changed."
     )
+    file = Option(
+        "file",
+        "files on CephFS",
+        warning="no CephFS is mounted there" if lacks_ceph else "",
+        explain="They outlive logger. Without CephFS logger leaves this adapter out, and 'deis logs' fails.",
+    )
+    memory = Option(
+        "memory",
+        "logger's memory",
+        recommended=is_better,
+        explain="The last lines of each app, for 'deis logs'. They are gone whenever logger restarts or "
+        "moves, so have a drain as well.",
+    )
+    return (memory, keep, file) if is_better else (keep, file, memory)
 
 
 FORWARDS = (

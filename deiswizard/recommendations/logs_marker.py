@@ -90,7 +90,10 @@ def parse_sent(text: str) -> Sent | None:
 
 def is_word_of(word: str, sent: Sent | None) -> bool:
     """Whether that is the word of this marker."""
-    return sent is not None and hashlib.sha256(word.strip().encode()).hexdigest() == sent.checksum
+    return (
+        sent is not None
+        and hashlib.sha256(word.strip().lower().encode()).hexdigest() == sent.checksum
+    )
 
 
 def logger_host(snapshot: Snapshot) -> HostFacts | None:

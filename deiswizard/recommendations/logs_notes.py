@@ -12,10 +12,11 @@ from deiswizard.recommendations.logs_checks import (
     NO_CEPHFS,
     TWICE,
     effective_drain,
+    told_word,
 )
 from deiswizard.recommendations.logs_choices import LoggingChoices, storage_value
 from deiswizard.recommendations.logs_drain import parse_drain
-from deiswizard.recommendations.logs_facts import drain_value, has_cephfs, storage_now
+from deiswizard.recommendations.logs_facts import drain_value, has_cephfs, is_proven, storage_now
 from deiswizard.recommendations.logs_marker import CONTAINER, speaker
 from deiswizard.recommendations.logs_units import AGENTS
 
@@ -81,12 +82,14 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         )
     if choices.proof == "none":
         yield "the drain stays unproven: the overview calls it 'partly'"
-    elif not choices.word and (host := speaker(snapshot)) is not None:
+    elif is_proven(snapshot, wanted) or told_word(snapshot, choices):
+        return
+    elif (host := speaker(snapshot)) is not None:
         yield (
             f"{host.name} says a line '{CONTAINER} WORD': look for it at the receiver, open this again, "
             "and type the word. Until then the overview calls the drain 'partly'"
         )
-    elif not choices.word:
+    else:
         yield "no reachable host runs deis-logspout, so no marker can be sent: the drain stays unproven"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.recommendations.logs_checks import effective_drain
+from deiswizard.recommendations.logs_checks import effective_drain, told_word
 from deiswizard.recommendations.logs_choices import STORAGE_KEY, LoggingChoices, storage_value
 from deiswizard.recommendations.logs_drain import KEY, shown_drain
 from deiswizard.recommendations.logs_facts import (
@@ -81,7 +81,7 @@ def _proof(before: Snapshot, after: Snapshot, choices: LoggingChoices) -> list[C
             )
         )
         return checks
-    if choices.word:
+    if told_word(before, choices):
         checks.append(Check(title="the drain is proven", ok=False, evidence="no such note in etcd"))
         return checks
     sent = sent_marker(after, drain) is not None

@@ -25,6 +25,7 @@ from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.logger import Address, Logger
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
@@ -63,6 +64,8 @@ class PretendCluster:
         platform.fill(self)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
+        self.receivers: dict[str, Address] = {}
+        self.logger = Logger(self.store, speed, self.receivers)
         private, self.client_key = _new_key()
         self.key_file.write_bytes(private)
         self.key_file.chmod(0o600)
@@ -194,6 +197,7 @@ class PretendCluster:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.logger.close()
         for server in self._servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -30,7 +30,7 @@ from deiswizard.recommendations.logs_facts import (
     storage_now,
 )
 from deiswizard.recommendations.logs_form import FIELDS, defaults, fingerprints, read, secrets
-from deiswizard.recommendations.logs_marker import CONTAINER, logger_host
+from deiswizard.recommendations.logs_marker import CONTAINER, MARKER_KEY, logger_host
 from deiswizard.recommendations.logs_notes import STATUS_IS_PUBLIC, STATUS_KEY
 from deiswizard.recommendations.logs_plan import plan
 from deiswizard.recommendations.logs_units import (
@@ -153,7 +153,7 @@ def _drain_findings(snapshot: Snapshot, drain: str, forwarders: Sequence[Unit]) 
                 *(
                     (
                         Evidence(
-                            source=answer.command,
+                            source=f"etcdctl get {MARKER_KEY}",
                             host=answer.host,
                             said="a marker was sent" if sent else "no marker was sent",
                         ),

@@ -37,8 +37,8 @@ from deiswizard.recommendations.logs_units import (
 )
 
 TWICE = (
-    "the drain and the journal's forwarder both send containers' lines: the receiver gets those twice "
-    "where Docker logs to the journal, and logger's own always"
+    "the drain and the journal's forwarder both send containers' lines, because their units write them "
+    "into the journal too: a receiver of both gets each line twice"
 )
 JOURNAL_HOLDS_SECRETS = "the journal of a host holds secrets, of apps and of the platform too"
 LOST_MEMORY = "the lines that logger keeps in its memory are lost by the change"

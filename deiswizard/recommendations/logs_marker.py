@@ -33,11 +33,10 @@ LOGSPOUT, LOGGER = "deis-logspout.service", "deis-logger.service"
 WEB_PORT = 8088
 LISTEN_PORT = 5514
 LISTEN_SECONDS = 60
-WORD = re.compile(r"[0-9a-f]{8}")
 
-SAY = """\
+WORD = "word=$(tr -dc 0-9a-f < /dev/urandom | head -c 8)"
+RUN = """\
 image=$(docker inspect -f '{{.Config.Image}}' deis-logspout) || exit 3
-word=$(tr -dc 0-9a-f < /dev/urandom | head -c 8)
 docker rm -f deiswizard-marker >/dev/null 2>&1
 docker run --rm --name deiswizard-marker --entrypoint /bin/sh "$image" \
 -c "sleep 3; echo deiswizard-marker $word; sleep 1" >/dev/null || exit 4"""
@@ -51,25 +50,24 @@ CLEAR = """\
 curl -s -o /dev/null -m 5 -X DELETE http://LOGGER/deiswizard-marker
 true"""
 
-HEAR = """\
+LISTEN = """\
+said=no
 heard=$(mktemp)
 timeout SECONDS ncat PROTOCOL-l ADDRESS PORT > "$heard" < /dev/null &
 listener=$!
+trap 'kill $listener 2>/dev/null; rm -f "$heard"' EXIT
 sleep 1
-kill -0 $listener 2>/dev/null || { echo "nothing can listen on ADDRESS:PORT"; exit 6; }
-tries=0"""
+kill -0 $listener 2>/dev/null || echo 'nothing can listen on ADDRESS:PORT'"""
 
-HEARD = """\
-until grep -q "deiswizard-marker $word" "$heard"; do
+HEAR = """\
+tries=0
+while [ $said = no ] && [ $tries -lt 15 ]; do
   tries=$((tries + 1))
-  if [ $tries -gt 15 ]; then break; fi
   sleep 1
+  grep -q "deiswizard-marker $word" "$heard" && said=yes
 done
-grep -q "deiswizard-marker $word" "$heard"
-if [ $? = 0 ]; then said=yes; echo "the marker arrived at ADDRESS:PORT"
-else said=no; echo "the marker did not arrive at ADDRESS:PORT"; fi
-kill $listener 2>/dev/null
-rm -f "$heard"
+if [ $said = yes ]; then echo "the marker arrived at ADDRESS:PORT"
+else echo "the marker did not arrive at ADDRESS:PORT"; fi
 etcdctl set HEARD_KEY "DRAIN $said" >/dev/null || exit 5"""
 """It ends well either way: the drain must not stay at the listener. A guard judges the key afterwards."""
 
@@ -128,7 +126,7 @@ def web_address(snapshot: Snapshot) -> str:
 def say_command(snapshot: Snapshot, drain: str) -> str:
     """Says a marker and keeps its checksum, for the drain with that value."""
     keep = KEEP.replace("MARKER_KEY", MARKER_KEY).replace("DRAIN", drain_digest(drain))
-    return "\n".join([SAY, keep, CLEAR.replace("LOGGER", web_address(snapshot))])
+    return "\n".join([WORD, RUN, keep, CLEAR.replace("LOGGER", web_address(snapshot))])
 
 
 def hear_command(snapshot: Snapshot, drain: Drain, wanted: str) -> str:
@@ -145,7 +143,8 @@ def hear_command(snapshot: Snapshot, drain: Drain, wanted: str) -> str:
         )
 
     clear = CLEAR.replace("LOGGER", web_address(snapshot))
-    return "\n".join([put(HEAR), SAY, put(HEARD), clear])
+    run = f"(\n{RUN}\n) || echo 'no marker could be said'"
+    return "\n".join([WORD, put(LISTEN), run, put(HEAR), clear])
 
 
 def heard_value(wanted: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
@@ -12,6 +12,7 @@ from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     GuardStep,
     Step,
+    SubmitUnitStep,
 )
 from deiswizard.recommendations.logs_checks import check_choices
 from deiswizard.recommendations.logs_choices import STORAGE_KEY, LoggingChoices
@@ -30,6 +31,7 @@ from deiswizard.recommendations.logs_marker import (
 from deiswizard.recommendations.logs_notes import notes
 from deiswizard.recommendations.logs_plan_settings import Settings
 from deiswizard.recommendations.logs_plan_units import of_units
+from deiswizard.recommendations.logs_units import FORWARDER
 from deiswizard.vocabulary import Danger
 
 MUTED = "logger gives up after 5 failed dials and then sends nothing for 5 minutes, without a word"
@@ -47,7 +49,10 @@ def plan(snapshot: Snapshot, choices: LoggingChoices) -> Plan:
     parts = of_units(snapshot, choices)
     settings = Settings(snapshot, choices)
     settings.add_to(parts)
-    guards = tuple(_guards(snapshot, choices))
+    submitted = {
+        s.unit for stage in parts.stages for s in stage.steps if isinstance(s, SubmitUnitStep)
+    }
+    guards = tuple(_guards(snapshot, choices, forwards=FORWARDER in submitted))
     is_changing = bool(parts.changes) or any(
         step.danger is not Danger.READ for stage in parts.stages for step in stage.steps
     )
@@ -66,7 +71,7 @@ def plan(snapshot: Snapshot, choices: LoggingChoices) -> Plan:
         choices=kept,
         changes=tuple(parts.changes),
         stages=tuple(parts.stages),
-        undo=tuple(parts.undo),
+        undo=_backwards(parts.stages, parts.undo),
         impact=Impact(
             danger=max(dangers, key=lambda danger: danger.rank, default=Danger.READ),
             restarts=tuple(parts.restarts),
@@ -92,7 +97,17 @@ def plan(snapshot: Snapshot, choices: LoggingChoices) -> Plan:
     )
 
 
-def _guards(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Step]:
+def _backwards(stages: Sequence[Stage], undo: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The way back, what was changed last first."""
+    numbers = {step.id: n for n, stage in enumerate(stages) for step in stage.steps}
+
+    def last(stage: Stage) -> int:
+        return max(numbers[name] for step in stage.steps for name in step.undoes)
+
+    return tuple(sorted(undo, key=last, reverse=True))
+
+
+def _guards(snapshot: Snapshot, choices: LoggingChoices, *, forwards: bool) -> Iterator[Step]:
     drain = parse_drain(choices.drain_to) if choices.drain == "send" else None
     own = logger_host(snapshot)
     if drain is not None and own is not None and choices.drain_to != drain_value(snapshot):
@@ -110,7 +125,7 @@ def _guards(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Step]:
                 ),
                 otherwise=f"{own.name} does not know the name {drain.to.host}: {MUTED}",
             )
-    to = parse_receiver(choices.forward_to) if choices.forward != "off" else None
+    to = parse_receiver(choices.forward_to) if forwards else None
     if to is None:
         return
     for host in snapshot.reachable_hosts:

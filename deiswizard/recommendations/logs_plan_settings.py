@@ -68,6 +68,8 @@ class Settings:
         if self._changes or trial is not None:
             self._drain(parts, trial)
         self._proof(parts)
+        if trial is not None:
+            parts.stages.append(Stage(id="heard", title="Was it heard?", steps=(self._heard(),)))
 
     def _takes(self, drain: str, step: str, title: str) -> WaitStep | None:
         """Waits until logger has said that it has this drain; None where logger cannot be asked."""
@@ -179,8 +181,6 @@ class Settings:
         )
         if wait is not None and self._changes:
             parts.stages.append(Stage(id="drain-live", title="logger follows", steps=(wait,)))
-        if trial is not None:
-            parts.stages.append(Stage(id="heard", title="Was it heard?", steps=(self._heard(),)))
         backwards = put_back(self._token, KEY, writers[-1], was_there=fact is not None)
         parts.undo[:0] = [
             Stage(

@@ -26,13 +26,16 @@ def read_file(field: str, path: str, largest: int = LARGEST) -> tuple[bytes | No
     try:
         # Without waiting: opening a pipe would hang until somebody writes to it.
         descriptor = os.open(absolute(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             kind = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(kind):
                 return wrong("is a folder")
             if not stat.S_ISREG(kind):
                 return wrong("is no ordinary file")
-            content = file.read(largest + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(largest + 1)
+        finally:
+            os.close(descriptor)
     except ValueError:
         return wrong("is no path")
     except OSError as error:

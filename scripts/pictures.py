@@ -64,6 +64,11 @@ async def walk(pilot: Pilot[Any]) -> None:
     await pilot.press("down", "enter")
     await shows(pilot, "Choose", "admin")
     take(pilot, "registration-choose")
+    await pilot.press("escape")
+    await shows(pilot, "Registration mode", "looked")
+    await pilot.press("8")
+    await shows(pilot, "Where logger keeps lines")
+    take(pilot, "logging-choose")
 
 
 def main() -> None:

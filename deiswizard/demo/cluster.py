@@ -17,7 +17,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deiswizard.demo import platform, scenario
+from deiswizard.demo import platform, receiver, scenario
 from deiswizard.demo.controller import Controller
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
@@ -64,7 +64,9 @@ class PretendCluster:
         platform.fill(self)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
-        self.receivers: dict[str, Address] = {}
+        self.received = folder / "logs.example.com.log"
+        self._receiver = receiver.LogReceiver(self.received)
+        self.receivers: dict[str, Address] = {receiver.NAME: self._receiver.address}
         self.logger = Logger(self.store, speed, self.receivers)
         private, self.client_key = _new_key()
         self.key_file.write_bytes(private)
@@ -198,6 +200,7 @@ class PretendCluster:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.logger.close()
+        self._receiver.close()
         for server in self._servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)

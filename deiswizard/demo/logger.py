@@ -106,9 +106,12 @@ class Logger:
             self._said.append(line)
 
     def take(self, container: str, text: str) -> None:
-        """A line of a container, as logspout sends it."""
+        """What a container says, as logspout would send it."""
+        self.take_line(f"{time.strftime('%Y-%m-%dT%H:%M:%S')}UTC {container}[1]: {text}")
+
+    def take_line(self, line: str) -> None:
+        """A line that has come."""
         self._follow()
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S')}UTC {container}[1]: {text}"
         with self._lock:
             if self._is_over:
                 return

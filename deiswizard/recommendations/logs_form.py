@@ -272,7 +272,7 @@ FIELDS = (
         f"Eight letters and digits, behind '{CONTAINER}' in the line that arrived. Leave it empty to have "
         "another marker sent.",
         shown=_asks_word,
-        placeholder="0a1b2c3d",
+        placeholder="eight letters and digits",
     ),
     FormField("storage", "Where logger keeps lines", "one", options=_storages),
     FormField(

@@ -317,3 +317,11 @@ class Settings:
         )
         parts.stages.append(Stage(id="say", title="A marker through the cluster", steps=(say,)))
         parts.undo.insert(0, self._forget(MARKER_KEY, "say", "the marker"))
+        parts.changes.append(
+            Change(
+                where="proof of the drain",
+                current=None,
+                desired=f"a marker that {host.name} says, for you to find",
+                steps=("say",),
+            )
+        )

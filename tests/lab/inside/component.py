@@ -1,6 +1,7 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
-``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
+``component NAME PORT``. logger takes lines and drains them; logspout is nowhere in etcd and passes on what
+containers say. The controller answers whether somebody may register, and follows its settings late.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deiswizard.demo.controller import Controller
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
+from tests.lab.inside.logs import serve_logger, serve_logspout
 
 TTL = 20
 SPEED = 4.0
@@ -75,8 +77,12 @@ def announce(name: str, port: int) -> None:
 
 
 def main() -> None:
-    """Serve, if it is the controller, and announce."""
+    """Serve, if it is one that others speak to, and announce."""
     name, port = sys.argv[1], int(sys.argv[2])
+    if name == "logspout":
+        serve_logspout()
+    if name == "logs":
+        threading.Thread(target=serve_logger, args=(LiveKeys(), port, SPEED), daemon=True).start()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
     announce(name, port)

@@ -1,7 +1,8 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
-``component NAME PORT``. logger takes lines and drains them; logspout is nowhere in etcd and passes on what
-containers say. The controller answers whether somebody may register, and follows its settings late.
+``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
+The router is a real nginx (``router.py``), and says nothing of itself. logger takes lines and drains them;
+logspout is nowhere in etcd and passes on what containers say (``logs.py``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deiswizard.demo.controller import Controller
+from tests.lab.inside import router
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
 from tests.lab.inside.logs import serve_logger, serve_logspout
 
@@ -58,6 +60,13 @@ def serve_controller(port: int) -> None:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        def do_GET(self) -> None:
+            status, body = controller.get(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads it."""
 
@@ -83,6 +92,8 @@ def main() -> None:
         serve_logspout()
     if name == "logs":
         threading.Thread(target=serve_logger, args=(LiveKeys(), port, SPEED), daemon=True).start()
+    if name == "router":
+        router.run()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
     announce(name, port)

@@ -33,6 +33,7 @@ from deiswizard.recommendations.logs_units import (
     containers_in,
     option_values,
     own_unit_name,
+    own_units,
     watching_units,
 )
 
@@ -140,7 +141,7 @@ def _forward(choices: LoggingChoices, has_drain: bool) -> Iterator[Problem]:
 
 def _agent(snapshot: Snapshot, choices: LoggingChoices, name: str) -> Iterator[Problem]:
     if name == "own":
-        yield from _own(choices)
+        yield from _own(snapshot, choices)
         return
     agent = AGENTS[name]
     field, image = f"{name}_image", choices.image(name)
@@ -211,11 +212,13 @@ def _key(snapshot: Snapshot, choices: LoggingChoices, agent: Agent) -> Iterator[
         )
 
 
-def _own(choices: LoggingChoices) -> Iterator[Problem]:
+def _own(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[Problem]:
     def wrong(what: str, allowed: str = "", *, blocks: bool = True) -> Problem:
         return Problem(field="own_unit", what=what, allowed=allowed, blocks=blocks)
 
     text = choices.own_unit_text or ""
+    if not choices.own_unit and own_units(snapshot):
+        return
     if not choices.own_unit:
         yield wrong("the path of your unit file is missing", "a .service file on this machine")
         return

@@ -27,6 +27,7 @@ from deiswizard.recommendations.logs_units import (
     PRIVATE,
     image_in,
     option_values,
+    own_units,
     receiver_in,
 )
 
@@ -55,6 +56,8 @@ def defaults(snapshot: Snapshot) -> LoggingChoices:
             if agent.id == "cadvisor":
                 binds = any(PRIVATE in v for v in option_values(unit.content, "ExecStart"))
                 raw["cadvisor_listen"] = "private" if binds else "all"
+    if own_units(snapshot):
+        agents.append("own")
     raw["agents"] = tuple(agents)
     return LoggingChoices.model_validate(raw)
 
@@ -317,7 +320,8 @@ FIELDS = (
         "own_unit",
         "Your unit file",
         "path",
-        "A .service file on this machine. Its name in fleet begins with deiswizard-agent-.",
+        "A .service file on this machine. Its name in fleet begins with deiswizard-agent-. Those that were "
+        "submitted here before stay; leave this empty to add none.",
         shown=_when("agents", "own"),
         placeholder="~/units/node-exporter.service",
     ),

@@ -74,7 +74,8 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         yield READABLE
         if drain.protocol == "udp":
             yield UDP_LOSES
-    if choices.proof == "listen":
+    is_settled = wanted == drain_value(snapshot) and is_proven(snapshot, wanted)
+    if choices.proof == "listen" and not is_settled:
         yield (
             "first the drain goes to a listener on a host, for about half a minute: the receiver misses "
             "the lines of that time. It proves that lines leave the cluster, not that your receiver "
@@ -82,7 +83,7 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         )
     if choices.proof == "none":
         yield "the drain stays unproven: the overview calls it 'partly'"
-    elif is_proven(snapshot, wanted) or told_word(snapshot, choices):
+    elif is_settled or told_word(snapshot, choices):
         return
     elif (host := speaker(snapshot)) is not None:
         yield (

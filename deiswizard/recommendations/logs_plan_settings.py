@@ -49,6 +49,13 @@ NOT_TAKEN = (
 )
 
 
+def is_tried(snapshot: Snapshot, choices: LoggingChoices) -> bool:
+    """Whether a listener is to hear a marker: not for a drain that stays and is proven."""
+    wanted = effective_drain(snapshot, choices)
+    is_settled = wanted == drain_value(snapshot) and is_proven(snapshot, wanted)
+    return bool(wanted) and choices.proof == "listen" and not is_settled
+
+
 class Settings:
     """The two keys, the trial and the proof."""
 
@@ -64,7 +71,7 @@ class Settings:
     def add_to(self, parts: Parts) -> None:
         """Put stages, changes and the way back where they belong."""
         self._storage(parts)
-        trial = self._trial() if self._wanted and self._choices.proof == "listen" else None
+        trial = self._trial()
         if self._changes or trial is not None:
             self._drain(parts, trial)
         self._proof(parts)
@@ -139,6 +146,9 @@ class Settings:
         )
 
     def _trial(self) -> Drain | None:
+        """Where the drain goes first, to be heard; None: it is not tried out."""
+        if not is_tried(self._snapshot, self._choices):
+            return None
         drain = parse_drain(self._wanted)
         return listener_drain(self._snapshot, drain.protocol) if drain else None
 
@@ -170,16 +180,16 @@ class Settings:
                 )
             )
         else:  # only tried out: what was there comes back at once
-            (back, forget) = put_back(self._token, KEY, "", was_there=True)
+            back, _ = put_back(self._token, KEY, "", was_there=True)
             steps.append(back.model_copy(update={"id": "again:drain", "undoes": ()}))
-            del forget
         parts.stages.append(Stage(id="drain", title="The drain", steps=tuple(steps)))
-        wait = self._takes(
-            self._wanted,
-            "wait:drain",
-            "logger has the drain" if self._wanted else "logger has let go of the drain",
-        )
-        if wait is not None and self._changes:
+        wait = None
+        if self._changes:
+            title = "logger has the drain" if self._wanted else "logger has let go of the drain"
+            wait = self._takes(self._wanted, "wait:drain", title)
+        elif trial is not None and self._own is not None:
+            wait = self._let_go(trial.url, "wait:drain", "logger has let go of the listener")
+        if wait is not None:
             parts.stages.append(Stage(id="drain-live", title="logger follows", steps=(wait,)))
         backwards = put_back(self._token, KEY, writers[-1], was_there=fact is not None)
         parts.undo[:0] = [
@@ -191,7 +201,9 @@ class Settings:
             for number, step in enumerate(backwards)
         ]
         if self._wanted and self._changes and self._own is not None:
-            parts.undo.insert(1, self._let_go())
+            gone = self._let_go(self._wanted, "back:drain:live", "logger has let go of the drain")
+            gone = gone.model_copy(update={"undoes": ("write:drain",)})
+            parts.undo.insert(1, Stage(id="back:drain:live", title="logger follows", steps=(gone,)))
         if trial is not None:
             parts.undo.append(self._forget(HEARD_KEY, "hear", "what was heard"))
         if self._changes:
@@ -204,22 +216,20 @@ class Settings:
                 )
             )
 
-    def _let_go(self) -> Stage:
-        """On the way back: which drain logger takes then is a secret, but not that it is not ours."""
+    def _let_go(self, drain: str, step: str, title: str) -> WaitStep:
+        """The former drain is a secret, but not that logger has another one than ours."""
         assert self._own is not None
-        wait = WaitStep(
-            id="back:drain:live",
-            title="logger has let go of the drain",
+        return WaitStep(
+            id=step,
+            title=title,
             host=self._own.name,
             condition=CommandSays(
-                host=self._own.name, command=takes_command(self._wanted), pattern=r"(?m)^0$"
+                host=self._own.name, command=takes_command(drain), pattern=r"(?m)^0$"
             ),
             waiting_for="logger to follow",
             timeout=FOLLOW_SECONDS,
             on_timeout=NOT_TAKEN,
-            undoes=("write:drain",),
         )
-        return Stage(id="back:drain:live", title="logger follows", steps=(wait,))
 
     def _heard(self) -> GuardStep:
         return GuardStep(

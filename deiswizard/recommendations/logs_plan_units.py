@@ -65,7 +65,7 @@ class Parts:
 def of_units(snapshot: Snapshot, choices: LoggingChoices) -> Parts:
     """Images, key files, then units. Raises PreconditionError."""
     parts = Parts()
-    wanted = wanted_units(choices)
+    wanted = wanted_units(snapshot, choices)
     _pull(parts, snapshot, [choices.image(name) for name in choices.agents if name in AGENTS])
     replaced = [
         (agent, host)

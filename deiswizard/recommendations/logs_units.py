@@ -145,14 +145,20 @@ def own_unit_name(path: str) -> str:
     return f"{OWN_PREFIX}{name}" if OWN_NAME.fullmatch(name) else ""
 
 
-def wanted_units(choices: LoggingChoices) -> dict[str, str]:
-    """Unit name to file, of all that shall run. Raises PreconditionError."""
+def wanted_units(snapshot: Snapshot, choices: LoggingChoices) -> dict[str, str]:
+    """Unit name to file, of all that shall run; the operator's own that are there stay.
+
+    Raises:
+        PreconditionError: a word may not stand in a unit.
+    """
     found = {}
     if choices.forward != "off":
         found[FORWARDER] = forwarder_unit(choices)
     for name in choices.agents:
         if name == "own":
-            found[own_unit_name(choices.own_unit)] = choices.own_unit_text or ""
+            found |= {unit.name: unit.content for unit in own_units(snapshot)}
+            if choices.own_unit:
+                found[own_unit_name(choices.own_unit)] = choices.own_unit_text or ""
         else:
             found[AGENTS[name].unit] = agent_unit(AGENTS[name], choices)
     return found
@@ -168,6 +174,11 @@ def is_ours(unit: str) -> bool:
 def our_units(snapshot: Snapshot) -> tuple[Unit, ...]:
     """Those that are there now."""
     return tuple(unit for unit in snapshot.units if is_ours(unit.name))
+
+
+def own_units(snapshot: Snapshot) -> tuple[Unit, ...]:
+    """The operator's own that were submitted here."""
+    return tuple(unit for unit in our_units(snapshot) if unit.name.startswith(OWN_PREFIX))
 
 
 def watching_units(snapshot: Snapshot) -> tuple[Unit, ...]:

@@ -16,6 +16,7 @@ from deiswizard.recommendations.logs_facts import (
     storage_now,
 )
 from deiswizard.recommendations.logs_marker import CONTAINER
+from deiswizard.recommendations.logs_plan_settings import is_tried
 from deiswizard.recommendations.logs_plan_units import LAUNCHED, places_of, shown_unit
 from deiswizard.recommendations.logs_units import AGENTS, how, our_units, row_of, runs, wanted_units
 from deiswizard.run.events import Check
@@ -65,7 +66,7 @@ def _proof(before: Snapshot, after: Snapshot, choices: LoggingChoices) -> list[C
     if not drain or choices.proof == "none":
         return []
     checks = []
-    if choices.proof == "listen":
+    if is_tried(before, choices):
         heard = is_heard(after, drain)
         checks.append(
             Check(
@@ -98,7 +99,7 @@ def _proof(before: Snapshot, after: Snapshot, choices: LoggingChoices) -> list[C
 
 
 def _units(before: Snapshot, after: Snapshot, choices: LoggingChoices) -> list[Check]:
-    wanted = wanted_units(choices)
+    wanted = wanted_units(before, choices)
     checks = [
         Check(title=f"{unit.name} is gone", ok=False, evidence="fleet still has it")
         for unit in our_units(after)

@@ -295,7 +295,7 @@ def test_a_good_own_unit_is_taken_and_tied_to_its_content(tmp_path: Path) -> Non
     file.write_text(OWN)
     chosen, _ = read(choose(agents=["own"], own_unit=str(file)))
     assert check_choices(world(), chosen) == ()
-    assert wanted_units(chosen) == {"deiswizard-agent-node-exporter.service": OWN}
+    assert wanted_units(world(), chosen) == {"deiswizard-agent-node-exporter.service": OWN}
     assert list(fingerprints(chosen)) == ["your unit file"]
     assert "own_unit_text" not in plan(world(), chosen).choices
     for name, why in (
@@ -306,6 +306,30 @@ def test_a_good_own_unit_is_taken_and_tied_to_its_content(tmp_path: Path) -> Non
     for path, why in ((tmp_path / "none.service", "No such file"), (tmp_path, "directory")):
         _, (wrong,) = read(choose(agents=["own"], own_unit=str(path)))
         assert wrong.field == "own_unit" and why in wrong.what
+
+
+def test_own_units_that_are_there_stay_until_own_is_unticked() -> None:
+    there = unit("deiswizard-agent-mine.service", OWN)
+    now = world(units=(there,), states=rows(there.name, 1, 2, 3))
+    assert defaults(now).agents == ("own",) and problems(now, agents=["own"]) == {}
+    assert plan(now, defaults(now)).is_empty
+    gone = plan(now, choose())
+    assert [s.unit for s in gone.steps if s.kind == "destroy-unit"] == [there.name]
+    back = [s for stage in gone.undo for s in stage.steps if s.kind == "submit-unit"]
+    assert [s.content for s in back] == [OWN]
+
+
+def test_a_drain_that_stays_is_tried_out_and_put_back_without_being_named() -> None:
+    now = world(drain=DRAIN)
+    made = plan(now, choose(proof="listen"))
+    ids = [step.id for step in made.steps]
+    assert ids == [
+        "keep:/deis/logs/drain", "write:trial", "wait:trial", "hear", "again:drain", "wait:drain",
+        "say", "heard",
+    ]  # fmt: skip
+    assert DRAIN not in made.model_dump_json()
+    proven = world(drain=DRAIN, markers=(sent(), sent(), ""))
+    assert plan(proven, choose(proof="listen")).is_empty
 
 
 def test_a_wrong_word_is_refused_and_the_right_one_only_writes_the_proof() -> None:

@@ -17,7 +17,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deiswizard.demo import platform, scenario
+from deiswizard.demo import platform, receiver, scenario
 from deiswizard.demo.controller import Controller
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
@@ -25,6 +25,7 @@ from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.logger import Address, Logger
 from deiswizard.demo.router import Routers
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
@@ -64,6 +65,10 @@ class PretendCluster:
         platform.fill(self)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
+        self.received = folder / "logs.example.com.log"
+        self._receiver = receiver.LogReceiver(self.received)
+        self.receivers: dict[str, Address] = {receiver.NAME: self._receiver.address}
+        self.logger = Logger(self.store, speed, self.receivers)
         self.routers = Routers(self.store, speed, lambda: self.is_closed)
         self.routers.start()
         private, self.client_key = _new_key()
@@ -197,6 +202,8 @@ class PretendCluster:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.logger.close()
+        self._receiver.close()
         for server in self._servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)

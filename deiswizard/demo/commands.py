@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
+from deiswizard.demo import commands_logging as logging
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
 from deiswizard.demo.commands_systemd import journalctl, systemctl, systemd_run
 from deiswizard.demo.docker_engine import is_known
@@ -95,15 +96,17 @@ def df(host: PretendHost, process: Process) -> int:
 
 def sha256sum(host: PretendHost, process: Process) -> int:
     """Of files, or standard input."""
+    status = 0
     if len(process.args) == 1:
         process.out(f"{hashlib.sha256(process.stdin).hexdigest()}  -\n")
     for path in process.args[1:]:
         data = host.read_file(path)
         if data is None:
             process.err(f"sha256sum: {path}: No such file or directory\n")
-            return 1
-        process.out(f"{hashlib.sha256(data).hexdigest()}  {path}\n")
-    return 0
+            status = 1
+        else:
+            process.out(f"{hashlib.sha256(data).hexdigest()}  {path}\n")
+    return status
 
 
 def mv(host: PretendHost, process: Process) -> int:
@@ -115,6 +118,7 @@ def mv(host: PretendHost, process: Process) -> int:
         return 1
     host.write_file(paths[1], data)
     host.remove_file(paths[0])
+    host.modes[paths[1]] = host.modes.pop(paths[0], "644")
     return 0
 
 
@@ -141,14 +145,15 @@ def lines_of(host: PretendHost, process: Process) -> int:
 
 
 def grep(host: PretendHost, process: Process) -> int:
-    """A pattern in standard input."""
+    """A pattern in standard input; -c counts, -o shows what matched."""
     words = [word for word in process.args[1:] if not word.startswith("-")]
-    found = [
-        line
-        for line in process.stdin.decode("utf-8", "replace").splitlines(keepends=True)
-        if re.search(words[0], line)
-    ]
-    process.out("".join(found))
+    flags = {char for word in process.args[1:] if word.startswith("-") for char in word[1:]}
+    lines = process.stdin.decode("utf-8", "replace").splitlines()
+    found = [match for line in lines if (match := re.search(words[0], line))]
+    if "c" in flags:
+        process.out(f"{len(found)}\n")
+    elif "q" not in flags:
+        process.out("".join(f"{m[0] if 'o' in flags else m.string}\n" for m in found))
     return 0 if found else 1
 
 
@@ -163,6 +168,8 @@ def sudo(host: PretendHost, process: Process) -> int:
 def sh(host: PretendHost, process: Process) -> int:
     """-c."""
     words = process.args[1:]
+    if words[:1] == ["-c"] and len(words) > 1 and logging.knows(words[1]):
+        return logging.play(host, process, words[1])
     if words[:1] == ["-c"] and len(words) > 1:
         return host.run_words(process, words[1])
     return host.run_words(process, process.stdin.decode("utf-8", "replace"))
@@ -218,6 +225,17 @@ def docker(host: PretendHost, process: Process) -> int:
                 process.out(
                     f"{name}   {tag}   {image['Id'][7:19]}   {image['Size'] / 1e6:.1f} MB\n"
                 )
+            return 0
+        case ["run", *options]:
+            return logging.container_run(host, process, options)
+        case ["ps", "--format", form]:
+            for name in logging.container_names(host):
+                process.out(form.replace("{{.Names}}", name) + "\n")
+            return 0
+        case ["logs", "--tail", _, name]:
+            return logging.container_logs(host, process, name)
+        case ["stop" | "rm", *options]:
+            process.out(f"{options[-1]}\n")
             return 0
         case ["rmi", name]:
             process.out(f"Untagged: {name}\n" if host.engine.remove(name) else "")
@@ -311,7 +329,12 @@ COMMANDS: dict[str, HostCommand] = {
     "true": _says(""),
     "false": lambda host, process: 1,
     "umask": _says(""),
-    "chmod": _says(""),
+    "chmod": logging.chmod,
+    "stat": logging.stat,
+    "cp": logging.copy,
+    "getent": logging.getent,
+    "timeout": logging.timeout,
+    "command": logging.command,
     "mkdir": _says(""),
     "df": df,
     "sha256sum": sha256sum,

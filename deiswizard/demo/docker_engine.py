@@ -35,7 +35,15 @@ SIZES = {
     "store-monitor": 141_000_000,
     "store-admin": 139_000_000,
     "alpine": 5_300_000,
+    "cadvisor": 48_000_000,
+    "dd-agent": 180_000_000,
+    "nrsysmond": 62_000_000,
+    "sematext-agent-docker": 95_000_000,
 }
+AGENTS = ("cadvisor", "dd-agent", "nrsysmond", "sematext-agent-docker")
+RETIRED = ("google/cadvisor", "datadog/docker-dd-agent")
+"""No registry has these any more."""
+
 BASE = ("a3ed95caeb02", 32)
 ALPINE = ("3f2a91c0b7de", 2_300_000)
 
@@ -49,9 +57,11 @@ class Layer:
 
 
 def is_known(name: str) -> bool:
-    """Whether the pretend registry has an image: Deis's components and alpine."""
+    """Whether the pretend registry has an image: Deis's components, alpine, and agents."""
     repository = split_tag(normalised(name))[0]
     short = repository.rpartition("/")[2]
+    if short in AGENTS:
+        return repository.removeprefix("docker.io/") not in RETIRED
     return short in SIZES and ("deis/" in f"{repository}/" or short == "alpine")
 
 

@@ -104,8 +104,14 @@ class PretendFleet:
         if host.is_down or not is_global or name in self._cluster.placement:
             return
         words = exec_words(found.get("ExecStart", ["/bin/true"])[-1])
+        needed = [path for path in found.get("EnvironmentFile", []) if not path.startswith("-")]
+        always = found.get("Restart", [""])[-1] == "always"
+        pause = float(found.get("RestartSec", ["0.1"])[-1]) / self._cluster.speed
 
         def work(out: Write, stop: threading.Event) -> int:
+            if any(host.read_file(path) is None for path in needed):
+                out("Failed to load environment files: No such file or directory\n")
+                return 1
             return host.execute(shlex.join(words), out, out, b"", stop)
 
         def tell() -> None:
@@ -114,7 +120,16 @@ class PretendFleet:
         share = self._cluster.hosts.index(host) / len(self._cluster.hosts)
         timer = threading.Timer(
             share * SLOWEST_START / self._cluster.speed,
-            lambda: self._launch(host, name, Service(work, tell)),
+            lambda: self._launch(
+                host,
+                name,
+                Service(
+                    work,
+                    tell,
+                    is_oneshot=found.get("Type", [""])[-1] == "oneshot",
+                    pause=pause if always else None,
+                ),
+            ),
         )
         timer.daemon = True
         timer.start()

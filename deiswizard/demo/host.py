@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deiswizard.demo import router
 from deiswizard.demo.commands import COMMANDS
+from deiswizard.demo.commands_logging import takes_connections
 from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
@@ -44,6 +45,8 @@ class PretendHost:
         release = cluster.scenario.wrong_release.get(self.name, cluster.scenario.release)
         self.systemd = PretendSystemd()
         self._lock = threading.Lock()
+        self.containers: set[str] = set()
+        self.modes: dict[str, str] = {}
         self._files: dict[str, bytes] = {
             path: text.encode()
             for path, text in {
@@ -55,6 +58,7 @@ class PretendHost:
                 "/etc/machine-id": f"{self.machine_id}\n",
                 "/etc/hostname": f"{self.name}\n",
                 BOOT_ID: f"{uuid.uuid4()}\n",
+                "/proc/mounts": self._mounts(),
                 "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
                 "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
             }.items()
@@ -65,6 +69,11 @@ class PretendHost:
             self.write_file,
             cluster.note_unknown,
         )
+
+    def _mounts(self) -> str:
+        """CephFS where the store-volume runs."""
+        ceph = "10.21.2.11:6789:/ /var/lib/deis/store ceph rw,relatime,name=admin 0 0\n"
+        return "/dev/sda9 / ext4 rw 0 0\n" + (ceph if self.cluster.scenario.ceph else "")
 
     @property
     def has_etcdctl(self) -> bool:
@@ -79,6 +88,8 @@ class PretendHost:
 
     def read_file(self, path: str) -> bytes | None:
         """A file's content, None when there is none."""
+        if path.startswith("/dev/tcp/"):
+            return b"" if takes_connections(self, path) else None
         return self._files.get(path)
 
     def write_file(self, path: str, data: bytes, appends: bool = False) -> bool:

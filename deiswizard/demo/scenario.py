@@ -27,6 +27,7 @@ class Scenario(Frozen):
     images: dict[str, Literal["running", "all"]] = Field(default_factory=dict)
     registration: str | None = "enabled"
     admins: int = 1
+    ceph: bool = True
     down: tuple[str, ...] = ()
     changed_keys: tuple[str, ...] = ()
     almost_full: tuple[str, ...] = ()

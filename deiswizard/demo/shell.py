@@ -29,7 +29,7 @@ class Process:
 
     def sleep(self, seconds: float) -> None:
         """Let time pass; ends early when the one who asked has gone."""
-        self.gone.wait(seconds / self.speed)
+        self.gone.wait(min(seconds / self.speed, threading.TIMEOUT_MAX))
 
 
 Command = Callable[[Process], int]

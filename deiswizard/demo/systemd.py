@@ -15,10 +15,16 @@ Work = Callable[[Write, threading.Event], int]
 
 @dataclass(frozen=True)
 class Service:
-    """A one-shot unit from a file: what it runs, and who hears when its state changes."""
+    """A unit from a file: what it runs, and who hears when its state changes.
+
+    ``is_oneshot``: it is active once it has ended. ``pause``: seconds until what has ended is started
+    again (Restart=always); None: never.
+    """
 
     work: Work
     on_change: Callable[[], None]
+    is_oneshot: bool = True
+    pause: float | None = None
 
 
 @dataclass
@@ -32,10 +38,13 @@ class Unit:
     ended: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     status: int | None = None
+    is_waiting: bool = False
 
     def properties(self) -> dict[str, str]:
         """As ``systemctl show`` names them (systemd 229)."""
-        if self.status is None and self.service is not None:
+        if self.is_waiting:
+            values = ("activating", "auto-restart", "exit-code", "1", "1")
+        elif self.status is None and self.service is not None and self.service.is_oneshot:
             values = ("activating", "start", "success", "0", "0")
         elif self.status is None:
             values = ("active", "running", "success", "0", "0")
@@ -86,7 +95,17 @@ class PretendSystemd:
             with self._lock:
                 self._journal += [(unit.name, line) for line in lines]
 
-        unit.status = work(write, unit.stop)
+        status = work(write, unit.stop)
+        service = unit.service
+        while service is not None and service.pause is not None and not unit.stop.is_set():
+            unit.is_waiting = True
+            service.on_change()
+            if unit.stop.wait(service.pause):
+                break
+            unit.is_waiting = False
+            service.on_change()
+            status = work(write, unit.stop)
+        unit.status, unit.is_waiting = status, False
         if rest:
             write("\n")
         unit.ended.set()

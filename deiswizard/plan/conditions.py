@@ -63,6 +63,19 @@ class UnitDone(Frozen):
     machine: str
 
 
+class UnitRunning(Frozen):
+    """A fleet unit runs on one machine (active/running), and still does ``steady`` seconds later.
+
+    One that ends and is started again over and over is seen running now and then.
+    """
+
+    kind: Literal["unit-running"] = "unit-running"
+    unit: str
+    host: str
+    machine: str
+    steady: float = 0.0
+
+
 class UnitGone(Frozen):
     """fleet knows no such unit, and no machine reports anything of it."""
 
@@ -102,6 +115,6 @@ class WebSays(Frozen):
 
 
 Condition = Annotated[
-    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitGone | WebSays,
+    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitRunning | UnitGone | WebSays,
     Field(discriminator="kind"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deiswizard.plan.conditions import UnitDone, UnitGone
+from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
 from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import (
     DestroyUnitStep,
@@ -87,7 +87,7 @@ def place_of(step: Step) -> str:
         return step.host
     condition = getattr(step, "condition", None)
     is_fleets = isinstance(step, SubmitUnitStep | DestroyUnitStep)
-    return "fleet" if is_fleets or isinstance(condition, UnitDone | UnitGone) else ""
+    return "fleet" if is_fleets or isinstance(condition, UnitDone | UnitRunning | UnitGone) else ""
 
 
 def _how(step: Step) -> str:

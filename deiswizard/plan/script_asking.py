@@ -13,6 +13,7 @@ from deiswizard.plan.conditions import (
     KeyIs,
     UnitDone,
     UnitGone,
+    UnitRunning,
     WebSays,
 )
 from deiswizard.plan.patterns import as_grep
@@ -66,12 +67,11 @@ class Asking:
                 ask = self._on(condition.host, shown_condition(condition))
                 return f"{ask} | awk 'END {{ exit !(NR && $4 * 1024 >= {condition.needed}) }}'"
             case UnitDone():
-                row = (
-                    f'$1 == "{condition.unit}" && index($2, "{condition.machine}/") == 1'
-                    ' && $3 == "active" && $4 == "exited"'
-                )
-                ask = self._on("", shown_condition(condition))
-                return f"{ask} | awk {word(row + ' { found = 1 } END { exit !found }')}"
+                return self._row(condition, "exited")
+            case UnitRunning():
+                running = self._row(condition, "running")
+                again = f"sleep {round(condition.steady)} && {running}"
+                return f"{{ {running} && {again}; }}" if condition.steady else running
             case UnitGone():
                 ask = self._on("", shown_condition(condition))
                 row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
@@ -80,6 +80,15 @@ class Asking:
                 return web_says(condition, self._on)
             case _:
                 assert_never(condition)
+
+    def _row(self, condition: UnitDone | UnitRunning, sub: str) -> str:
+        """Fleet's row of a unit on one machine."""
+        row = (
+            f'$1 == "{condition.unit}" && index($2, "{condition.machine}/") == 1'
+            f' && $3 == "active" && $4 == "{sub}"'
+        )
+        ask = self._on("", shown_condition(condition))
+        return f"{ask} | awk {word(row + ' { found = 1 } END { exit !found }')}"
 
     def _says(self, condition: CommandSays) -> str:
         ask = f"said=$({self._on(condition.host, shown_condition(condition))})"

@@ -22,6 +22,7 @@ from deiswizard.plan.conditions import (
     KeyIs,
     UnitDone,
     UnitGone,
+    UnitRunning,
     WebSays,
 )
 from deiswizard.plan.quoting import SECRET as SECRET
@@ -274,7 +275,7 @@ def shown_condition(condition: Condition) -> str:
             return f"docker inspect {shlex.quote(condition.image)}"
         case DiskRoom():
             return f"df -P -k {shlex.quote(condition.path)}"
-        case UnitDone() | UnitGone():
+        case UnitDone() | UnitRunning() | UnitGone():
             return "fleetctl list-units --full --no-legend"
         case WebSays():
             return condition.request.shown

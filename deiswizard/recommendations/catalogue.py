@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import preseed, registration, tls
+from deiswizard.recommendations import logs, preseed, registration, tls
 from deiswizard.recommendations.base import Recommendation
 
 ALL: tuple[Recommendation, ...] = tuple(
     sorted(
-        (preseed.RECOMMENDATION, registration.RECOMMENDATION, tls.RECOMMENDATION),
+        (
+            preseed.RECOMMENDATION,
+            registration.RECOMMENDATION,
+            logs.RECOMMENDATION,
+            tls.RECOMMENDATION,
+        ),
         key=lambda r: r.number,
     )
 )

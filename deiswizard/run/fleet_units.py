@@ -5,7 +5,7 @@ from __future__ import annotations
 from deiswizard.cluster.access import FleetAccess, FleetUnit
 from deiswizard.cluster.unit_files import digest, options_of, text_of
 from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
-from deiswizard.plan.conditions import UnitDone, UnitGone
+from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
 from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
 from deiswizard.run.context import Context, Result
 from deiswizard.run.events import ImageChecked
@@ -89,6 +89,24 @@ def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:
         NeverHoldsError: it has failed there, or there is no such unit any more.
         ServiceError: fleet does not tell.
     """
+    return _is_on_machine(condition, context, ("active", "exited"))
+
+
+def unit_running(condition: UnitRunning, context: Context) -> tuple[bool, str]:
+    """Whether a unit runs on a machine and goes on doing so. Raises as ``unit_done``."""
+    running = ("active", "running")
+    holds, how = _is_on_machine(condition, context, running)
+    if not holds or not condition.steady:
+        return holds, how
+    if context.interrupted.wait(condition.steady):
+        return False, how
+    holds, later = _is_on_machine(condition, context, running)
+    return holds, later if holds else f"{how}, then {later}"
+
+
+def _is_on_machine(
+    condition: UnitDone | UnitRunning, context: Context, wanted: tuple[str, str]
+) -> tuple[bool, str]:
     fleet = context.access.fleet()
     states = fleet.states(condition.unit)
     state = next((s for s in states if s.machine_id == condition.machine), None)
@@ -106,7 +124,7 @@ def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:
             state="what it fetched is kept there",
             do=f"read why on {condition.host}: journalctl -u {condition.unit}",
         )
-    return (state.active, state.sub) == ("active", "exited"), how
+    return (state.active, state.sub) == wanted, how
 
 
 class ImageWatch:

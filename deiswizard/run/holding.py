@@ -15,10 +15,11 @@ from deiswizard.plan.conditions import (
     KeyIs,
     UnitDone,
     UnitGone,
+    UnitRunning,
     WebSays,
 )
 from deiswizard.run.context import Context
-from deiswizard.run.fleet_units import unit_done, unit_gone
+from deiswizard.run.fleet_units import unit_done, unit_gone, unit_running
 
 ASK_SECONDS = 30.0
 """How long a wait's question may take; a guard's has the time of its step."""
@@ -65,6 +66,8 @@ def holds_now(
                 return holds, " / ".join(saw.splitlines()[-3:])
             case UnitDone():
                 return unit_done(condition, context)
+            case UnitRunning():
+                return unit_running(condition, context)
             case UnitGone():
                 return unit_gone(condition, context)
             case WebSays():

@@ -22,6 +22,8 @@ class Cluster(Protocol):
     kind: str
     unknown_image: str
     """The name of an image that no registry has."""
+    receiver_name: str
+    """How the cluster's hosts call the machine on which a test receives logs."""
     """fleet's API answers on its hosts."""
 
     def flags(self) -> list[str]:
@@ -57,6 +59,15 @@ class Cluster(Protocol):
     def unit_file(self, name: str) -> str:
         """The file of a fleet unit, empty when there is none."""
 
+    def receiver_address(self) -> str:
+        """An address of this machine at which a test can receive what hosts send."""
+
+    def let_reach(self, port: int) -> None:
+        """Hosts reach that port of the receiver."""
+
+    def journal(self, host: str, text: str) -> None:
+        """A line in a host's journal."""
+
     def slow_down(self) -> None:
         """Pulls take long enough to be interrupted."""
 
@@ -78,6 +89,7 @@ class Pretended:
 
     kind = "demo"
     unknown_image = "deis/nothing:v1"
+    receiver_name = "logs.example.com"
     fast = 50.0
 
     def __init__(self, cluster: PretendCluster) -> None:
@@ -123,6 +135,15 @@ class Pretended:
     def unit_file(self, name: str) -> str:
         return self.cluster.fleet.file(name) or ""
 
+    def receiver_address(self) -> str:
+        return "127.0.0.1"
+
+    def let_reach(self, port: int) -> None:
+        self.cluster.receivers[f"{self.receiver_name}:{port}"] = ("127.0.0.1", port)
+
+    def journal(self, host: str, text: str) -> None:
+        """Its forwarder has sent a line of its own when it connected."""
+
     def slow_down(self) -> None:
         for host in self.cluster.hosts:
             host.engine.speed = 3.0
@@ -137,6 +158,7 @@ class Real:
 
     kind = "lab"
     unknown_image = f"{network.REGISTRY}/deis/nothing:v1"
+    receiver_name = f"{network.INSIDE}.1"
 
     def __init__(self, lab: Lab, address: str) -> None:
         self.lab = lab
@@ -183,6 +205,15 @@ class Real:
 
     def unit_file(self, name: str) -> str:
         return self.lab.host("deis-1").run("fleetctl", "cat", name, check=False).stdout
+
+    def receiver_address(self) -> str:
+        return f"{network.INSIDE}.1"
+
+    def let_reach(self, port: int) -> None:
+        """Nothing is in the way."""
+
+    def journal(self, host: str, text: str) -> None:
+        self.lab.host(host).run("systemd-cat", "echo", text)
 
     def slow_down(self) -> None:
         self.lab.registry.limit(16)

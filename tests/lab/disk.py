@@ -14,6 +14,7 @@ CHECKOUT = CODE.parent.parent
 INSIDE_CODE = (
     "tests/lab/inside",
     "deiswizard/demo/controller.py",
+    "deiswizard/demo/logger.py",
     "deiswizard/demo/router_rules.py",
 )
 """What the programs on the hosts are made of; found there below ``/usr/lib/lab``."""

@@ -7,9 +7,12 @@ import hashlib
 import io
 import json
 import random
+import re
+import subprocess
 import tarfile
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MEBIBYTE = 1 << 20
@@ -37,6 +40,33 @@ def layer(name: str, size: int) -> Blob:
         tar.addfile(member, io.BytesIO(random.Random(name).randbytes(size)))
     unpacked = f"sha256:{hashlib.sha256(raw.getvalue()).hexdigest()}"
     return Blob(gzip.compress(raw.getvalue(), 1, mtime=0), unpacked)
+
+
+def shell_layer(root: Path) -> Blob:
+    """``/bin/sh`` and ``sleep`` of the hosts' own root, and the libraries that they need."""
+    programs = {"bin/sh": "usr/bin/dash", "bin/sleep": "usr/bin/sleep"}
+    said = subprocess.run(
+        ["ldd", *(root / path for path in programs.values())], capture_output=True, text=True
+    )
+    libraries = {path.lstrip("/") for path in re.findall(r"(/\S+) \(0x", said.stdout)}
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, source in {**programs, **{path: path for path in libraries}}.items():
+            data = _inside(root, source).read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+    unpacked = f"sha256:{hashlib.sha256(raw.getvalue()).hexdigest()}"
+    return Blob(gzip.compress(raw.getvalue(), 1, mtime=0), unpacked)
+
+
+def _inside(root: Path, path: str) -> Path:
+    """The file of that path as a process with that root sees it."""
+    place = root / path
+    while place.is_symlink():
+        target = place.readlink()
+        place = root / str(target).lstrip("/") if target.is_absolute() else place.parent / target
+    return place
 
 
 class Pusher:

@@ -44,6 +44,8 @@ def unit_file(unit: str) -> str:
         command = "/usr/lib/lab/component router 80"
     if folder := ANNOUNCED.get(name):
         command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
+    if name == "deis-logspout":
+        command = "/usr/lib/lab/component logspout 0"
     lines = ["EnvironmentFile=/etc/environment", f"ExecStart={command}", "Restart=on-failure"]
     return platform.unit_file(unit).replace("ExecStart=/bin/true", "\n".join(lines))
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from deiswizard.cluster.probe_script import COMPONENTS
-from tests.lab import network
-from tests.lab.images import MEBIBYTE, Pusher, layer
+from tests.lab import network, root
+from tests.lab.images import MEBIBYTE, Pusher, layer, shell_layer
 from tests.lab.network import PREFIX, REGISTRY
 from tests.lab.waiting import answers, await_that
 
@@ -114,4 +114,6 @@ class LabRegistry:
         for name in (*names, "library/alpine:3.2"):
             repository, _, tag = name.partition(":")
             own = [layer(f"{name}:{number}", number * MEBIBYTE) for number in (1, 2)]
+            if repository == "deis/logspout":
+                own.append(shell_layer(root.path()))  # as the real one, which is made from alpine
             pusher.push(repository, tag, [base, *own])

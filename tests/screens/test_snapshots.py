@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from deiswizard.cluster.snapshot import Evidence, Trouble
+from deiswizard.cluster.snapshot import Evidence, Snapshot, Trouble
+from deiswizard.recommendations.logs_units import AGENTS, agent_unit
 from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
+from tests.unit import logging_world
 from tests.unit.test_tls import look as at_routers
 
 SIZES = [(80, 24), (120, 40)]
@@ -42,6 +44,20 @@ def troubled() -> FakeSession:
         trouble=Trouble(what="the key of 10.21.2.13 has CHANGED", evidence=Evidence(source="ssh", host="deis-3")),
     )  # fmt: skip
     return FakeSession(snapshot(host(1), host(2), down))
+
+
+def watched() -> Snapshot:
+    """A drain to which a marker was sent, and an agent that does not run everywhere."""
+    name = AGENTS["cadvisor"].unit
+    content = agent_unit(
+        AGENTS["cadvisor"], logging_world.choose(cadvisor_image="example/cadvisor:1")
+    )
+    return logging_world.world(
+        drain=logging_world.DRAIN,
+        markers=(logging_world.sent(), "", ""),
+        units=(logging_world.unit(name, content),),
+        states=logging_world.rows(name, 1, 2),
+    )
 
 
 Steps = Callable[[Pilot[Any]], Any]
@@ -128,6 +144,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "choose-registration": (FakeSession, "registration", choose),
     "choose-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", missing),
     "preview-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", balanced),
+    "choose-logging": (lambda: FakeSession(watched()), "logging", choose),
+    "preview-logging": (lambda: FakeSession(watched()), "logging", preview),
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),

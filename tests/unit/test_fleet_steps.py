@@ -8,7 +8,7 @@ from deiswizard.cluster.access import CommandResult, FleetUnit
 from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.unit_files import digest, options_of
 from deiswizard.errors import ServiceError
-from deiswizard.plan.conditions import UnitDone, UnitGone
+from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
 from deiswizard.plan.plan import Basis, KeyBasis
 from deiswizard.plan.preview import place_of
 from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep, shown
@@ -158,6 +158,30 @@ def test_another_host_s_row_is_never_taken_for_this_one_s(doing: Doing) -> None:
     doing.cluster.fleetd.rows = [[row("aa-machine", "failed/failed")]]
     result = doing.do(wait(timeout=0.0))
     assert "in vain" in result.said and "not begun" in result.said
+
+
+def running(steady: float) -> WaitStep:
+    """Of a unit that is to go on."""
+    condition = UnitRunning(unit=UNIT, host="a", machine="a-machine", steady=steady)
+    return wait(condition=condition, timeout=0.0)
+
+
+@pytest.mark.parametrize(
+    "sub", ["active/exited", "activating/start-pre", "activating/auto-restart"]
+)
+def test_a_unit_that_has_ended_or_is_about_to_start_does_not_run(doing: Doing, sub: str) -> None:
+    doing.cluster.fleetd.rows = [[row("a-machine", sub)]]
+    result = doing.do(running(0.0))
+    assert result.status is StepStatus.FAILED and f"last seen: {sub}" in result.said
+
+
+def test_a_unit_that_ends_again_and_again_is_not_taken_for_a_running_one(doing: Doing) -> None:
+    now, later = row("a-machine", "active/running"), row("a-machine", "activating/auto-restart")
+    doing.cluster.fleetd.rows = [[now], [later]]
+    result = doing.do(running(0.01))
+    assert "active/running, then activating/auto-restart" in result.said
+    doing.cluster.fleetd.rows = [[now]]
+    assert doing.do(running(0.01)).status is StepStatus.DONE
 
 
 def test_a_unit_that_somebody_destroyed_is_not_waited_for(doing: Doing) -> None:

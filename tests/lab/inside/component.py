@@ -1,7 +1,8 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
 ``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
-The router is a real nginx (``router.py``), and says nothing of itself.
+The router is a real nginx (``router.py``), and says nothing of itself. logger takes lines and drains them;
+logspout is nowhere in etcd and passes on what containers say (``logs.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from deiswizard.demo.controller import Controller
 from tests.lab.inside import router
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
+from tests.lab.inside.logs import serve_logger, serve_logspout
 
 TTL = 20
 SPEED = 4.0
@@ -84,8 +86,12 @@ def announce(name: str, port: int) -> None:
 
 
 def main() -> None:
-    """Serve, if it is the controller, and announce."""
+    """Serve, if it is one that others speak to, and announce."""
     name, port = sys.argv[1], int(sys.argv[2])
+    if name == "logspout":
+        serve_logspout()
+    if name == "logs":
+        threading.Thread(target=serve_logger, args=(LiveKeys(), port, SPEED), daemon=True).start()
     if name == "router":
         router.run()
     if name == "controller":

@@ -25,6 +25,7 @@ from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.router import Routers
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
@@ -63,6 +64,8 @@ class PretendCluster:
         platform.fill(self)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
+        self.routers = Routers(self.store, speed, lambda: self.is_closed)
+        self.routers.start()
         private, self.client_key = _new_key()
         self.key_file.write_bytes(private)
         self.key_file.chmod(0o600)
@@ -164,7 +167,7 @@ class PretendCluster:
         host = self.host_at(seen_from, address)
         if host is None or host.is_down:
             return False
-        return port == SSH_PORT or host.handler_for_port(port) is not None
+        return port == SSH_PORT or host.listens(port)
 
     def add_host(self) -> PretendHost:
         """One more machine, with none of Deis's images; fleet gives it every global unit."""

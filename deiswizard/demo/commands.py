@@ -222,6 +222,13 @@ def docker(host: PretendHost, process: Process) -> int:
         case ["rmi", name]:
             process.out(f"Untagged: {name}\n" if host.engine.remove(name) else "")
             return 0
+        case ["exec", "deis-router", "/opt/nginx/sbin/nginx", "-t"]:
+            if not host.has_router:
+                process.err("Error response from daemon: No such container: deis-router\n")
+                return 1
+            status, said = host.cluster.routers.test()
+            process.err(said)
+            return status
         case ["exec", "deis-database", *rest] if "psql" in rest and "auth_user" in rest[-1]:
             if host in host.cluster.placement["deis-database.service"]:
                 process.out(f"{host.cluster.scenario.admins}\n")

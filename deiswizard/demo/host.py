@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 GB = 1_000_000_000
 DISK = 40 * GB
+OPERATOR = "203.0.113.50"
+"""From where the operator's connections seem to come: an address that is kept for documentation."""
+
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALMOST_FULL = int(0.4 * GB)
 
@@ -102,8 +105,17 @@ class PretendHost:
         self, command: str, out: Write, err: Write, stdin: bytes, gone: threading.Event
     ) -> int:
         """Run a command line in the host's shell."""
-        process = Process([], out, err, stdin, {"HOME": "/home/core"}, gone, self.cluster.speed)
+        environ = {
+            "HOME": "/home/core",
+            "SSH_CONNECTION": f"{self._peer()} 50122 {self.address} 22",
+        }
+        process = Process([], out, err, stdin, environ, gone, self.cluster.speed)
         return self._shell.run(command, process)
+
+    def _peer(self) -> str:
+        """Who is connected over SSH: the operator to the first host, that one to the others."""
+        entry = self.cluster.hosts[0]
+        return OPERATOR if self is entry else entry.address
 
     def run_words(self, process: Process, text: str) -> int:
         """Run a command line on behalf of a running command (sudo, sh -c)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from deiswizard.cli import main
 from deiswizard.demo.cluster import PretendCluster
+from deiswizard.recommendations import catalogue
 from deiswizard.run.folders import list_runs
 from deiswizard.run.replay import final_state
 from deiswizard.run.summary import headline
@@ -44,10 +46,9 @@ def test_check_in_ascii_and_json_says_the_same(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.isascii()
     assert main(["check", *DEMO, "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
-    assert [(r["recommendation"], r["status"]) for r in told["recommendations"]] == [
-        ("preseed", "partly"),
-        ("registration", "to do"),
-    ]
+    found = {r["recommendation"]: r["status"] for r in told["recommendations"]}
+    assert (found["preseed"], found["registration"]) == ("partly", "to do")
+    assert list(found) == [recommendation.id for recommendation in catalogue.ALL]
 
 
 def test_trouble_is_found_and_is_not_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +93,14 @@ def test_plan_shows_changes_commands_and_impact(capsys: pytest.CaptureFixture[st
     assert "Undo" in out
 
 
+@pytest.fixture
+def only_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were no other recommendations: these two become ok with one command."""
+    two = tuple(r for r in catalogue.ALL if r.id in ("preseed", "registration"))
+    monkeypatch.setattr(catalogue, "ALL", two)
+
+
+@pytest.mark.usefixtures("only_two")
 def test_apply_goes_from_to_do_to_ok_and_undo_takes_it_back(
     pretend: PretendCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +195,7 @@ def test_the_guided_set_up_runs_line_by_line(
     assert "registration   disabled" in told.out
 
 
+@pytest.mark.usefixtures("only_two")
 def test_the_report_is_on_stdout_or_in_a_file_and_its_exit_status_is_that_of_check(
     pretend: PretendCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +204,7 @@ def test_the_report_is_on_stdout_or_in_a_file_and_its_exit_status_is_that_of_che
     assert main(["report", *flags(pretend)]) == 2
     told = capsys.readouterr()
     assert told.out.startswith("# Production readiness of 127.0.0.1:") and told.err == ""
-    assert "1 of 2 recommendations ok, 1 partly" in told.out
+    assert re.search(r"1 of \d recommendations ok, .*1 partly", told.out)
     assert "| Registration mode |" in told.out.partition("## What was run")[2]
     page = tmp_path / "report.html"
     assert main(["report", *flags(pretend), "-o", str(page)]) == 2

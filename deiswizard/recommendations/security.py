@@ -175,11 +175,11 @@ def _lists(snapshot: Snapshot) -> Iterator[Finding]:
             evidence=(Evidence(source="$SSH_CONNECTION", host=host, said=address),),
             do="add it, if your requests to the routers come from there",
         )
-    listed = [app for app in apps if app_list(snapshot, app)]
+    with_list = [app for app in apps if app_list(snapshot, app)]
     if apps:
         yield Finding(
             status=Status.BY_CHOICE,
-            what=f"{len(listed)} of {len(apps)} apps have a list of their own",
+            what=f"{len(with_list)} of {len(apps)} apps have a list of their own",
             evidence=tuple(
                 Evidence(source=app_key(app), said=app_list(snapshot, app) or "absent")
                 for app in apps

@@ -26,6 +26,7 @@ NO_ANSWER = 444
 """nginx' own code for closing the connection without a word."""
 
 FEW = 5
+EMPTY = lists.Fault("it is there, but empty: nginx would get 'allow ;'")
 
 
 def defaults(snapshot: Snapshot) -> SecurityChoices:
@@ -54,6 +55,7 @@ def check_choices(snapshot: Snapshot, choices: SecurityChoices) -> tuple[Problem
         *_operator(snapshot, choices),
         *_load_balancer(snapshot, choices),
         *_enforced(snapshot, choices),
+        *_broken(snapshot),
         *_commands(snapshot, choices),
     )
 
@@ -188,13 +190,6 @@ def _enforced(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[Problem]
             allowed="give each a list first: "
             + config_set(lists.tidy(choices.controller_whitelist), lacking[0]),
         )
-    for app in apps_of(snapshot):
-        for fault in lists.faults(app_list(snapshot, app) or "")[:1]:
-            yield Problem(
-                field="enforce_whitelist",
-                what=f"the list of {app} is broken: {fault.what}",
-                allowed=f"mend it first: {config_set('', app)}",
-            )
     if not apps_are_known(snapshot):
         yield Problem(
             field="enforce_whitelist",
@@ -202,6 +197,21 @@ def _enforced(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[Problem]
             "list, may have been missed",
             blocks=False,
         )
+
+
+def _broken(snapshot: Snapshot) -> Iterator[Problem]:
+    """A broken list of any app keeps nginx from everything that is set here."""
+    for app in apps_of(snapshot):
+        listed = app_list(snapshot, app)
+        if listed is None:
+            continue
+        wrong = lists.faults(listed) or (() if listed.strip() else (EMPTY,))
+        for fault in wrong[:1]:
+            yield Problem(
+                field="apps",
+                what=f"the list of {app} is broken, so the routers take no new setting: {fault.what}",
+                allowed=f"mend it first: {config_set('', app)}",
+            )
 
 
 def _commands(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[Problem]:

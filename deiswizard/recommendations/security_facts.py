@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -143,7 +144,8 @@ def without_list(snapshot: Snapshot) -> tuple[str, ...]:
 
 def config_set(listed: str, app: str) -> str:
     """The command that gives an app a list: the controller owns it, and writes it to etcd itself."""
-    return f"deis config:set DEIS_WHITELIST={listed or '<list>'} -a {app}"
+    value = shlex.quote(f"DEIS_WHITELIST={listed}") if listed else "DEIS_WHITELIST=<list>"
+    return f"deis config:set {value} -a {app}"
 
 
 def real_ip(snapshot: Snapshot) -> str:

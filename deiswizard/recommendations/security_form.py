@@ -75,7 +75,7 @@ FIELDS = (
         "Empty: everyone. A list closes the controller to all others at once. You must be on it; so "
         "must CI that uses the public name, and a load balancer that the routers see instead of its "
         "clients. Not covered: deis-store, git on 2222, health checks on 9090.",
-        placeholder="address[/size][:label], ...",
+        placeholder="everyone, or address[/size][:label], ...",
     ),
     FormField(
         "operator_address",
@@ -86,7 +86,7 @@ FIELDS = (
         "way, wrong behind a bastion, a VPN or another exit. To be sure: docker logs deis-router, "
         "after a request of yours.",
         shown=_has_list,
-        placeholder="192.0.2.7",
+        placeholder="not known: such as 192.0.2.7",
     ),
     FormField(
         "load_balancer",
@@ -97,7 +97,7 @@ FIELDS = (
         "from anywhere else all clients look like the load balancer. Whoever is inside that range can "
         "claim any address.",
         shown=_has_list,
-        placeholder="10.21.0.0/24",
+        placeholder="none, or such as 10.21.0.0/24",
     ),
     FormField(
         "enforce_whitelist",

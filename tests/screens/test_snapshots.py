@@ -13,6 +13,7 @@ from deiswizard.cluster.snapshot import Evidence, Trouble
 from tests.builders import ANN, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
+from tests.unit import security_world
 
 SIZES = [(80, 24), (120, 40)]
 LOOKS = ["dark", "plain"]
@@ -43,6 +44,16 @@ def troubled() -> FakeSession:
     return FakeSession(snapshot(host(1), host(2), down))
 
 
+def guarded() -> FakeSession:
+    """A controller with a list, one app with one, hosts that differ."""
+    return FakeSession(
+        security_world.world(
+            {"controller/whitelist": f"{security_world.ME}:me,198.51.100.0/24:office"},
+            lists={"shop": "0.0.0.0/0:everyone"},
+        )
+    )
+
+
 Steps = Callable[[Pilot[Any]], Any]
 
 
@@ -52,6 +63,21 @@ async def overview(pilot: Pilot[Any]) -> None:
 
 async def choose(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Choose", "next: Preview")
+
+
+async def locked_out(pilot: Pilot[Any]) -> None:
+    """The list without the operator, and enforced though an app has none."""
+    await choose(pilot)
+    await pilot.press("tab", "tab")
+    await pilot.press("home", *["delete"] * (len(security_world.ME) + 4))
+    await pilot.press("tab", "tab", "tab", "space")
+    await until_text(pilot, "has no list", "mend the field")
+
+
+async def security_commands(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("tab")
+    await until_text(pilot, "[ Commands")
 
 
 async def preview(pilot: Pilot[Any]) -> None:
@@ -112,6 +138,10 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "help": (FakeSession, "", help_page),
     "choose-preseed": (FakeSession, "preseed", choose),
     "choose-registration": (FakeSession, "registration", choose),
+    "choose-security": (guarded, "security", choose),
+    "choose-security-locked-out": (guarded, "security", locked_out),
+    "preview-security": (guarded, "security", preview),
+    "preview-security-commands": (guarded, "security", security_commands),
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),

@@ -191,17 +191,25 @@ def fault_of_main(config: Main) -> str:
     """Nginx's own words for what it does not understand of nginx.conf; empty: it does."""
     for site in config.sites:
         for entry in site.allow or ():
-            if re.search(r"[;{}#\"'\\]", entry):
-                return f'unexpected end of parameter in "allow {entry}" in {MAIN}:95'
-            words = entry.split()
-            if len(words) != 1:
-                return f'invalid number of arguments in "allow" directive in {MAIN}:95'
-            if not _is_network(words[0]) and words[0] != "all":
-                return f'invalid parameter "{words[0]}" in {MAIN}:95'
+            if fault := _fault_of_entry(entry):
+                return f"{fault} in {MAIN}:95"
     if not _is_network(config.real_ip_from):
         return f'invalid parameter "{config.real_ip_from}" in {MAIN}:56'
     if config.firewall and not re.fullmatch(r"\d{1,3}", config.error_code):
         return f'invalid return code "{config.error_code}" in {MAIN}:125'
+    return ""
+
+
+def _fault_of_entry(entry: str) -> str:
+    """Of ``allow ENTRY;``, into which a ``;`` can bring further directives."""
+    for piece in f"allow {entry}".split(";"):
+        verb, *words = piece.split() or [""]
+        if verb not in ("allow", "deny"):
+            return f'unknown directive "{verb}"'
+        if len(words) != 1:
+            return f'invalid number of arguments in "{verb}" directive'
+        if not _is_network(words[0]) and words[0] != "all":
+            return f'invalid parameter "{words[0]}"'
     return ""
 
 
@@ -232,10 +240,8 @@ def client_of(config: Main, request: Request) -> str:
 
 def _is_within(address: str, networks: Sequence[str]) -> bool:
     one = ipaddress.ip_address(address)
-    return any(
-        text == "all" or one in ipaddress.ip_network(text.strip(), strict=False)
-        for text in networks
-    )
+    firsts = (text.partition(";")[0].strip() for text in networks)
+    return any(text == "all" or one in ipaddress.ip_network(text, strict=False) for text in firsts)
 
 
 def scheme_of(request: Request) -> str:

@@ -28,51 +28,62 @@ DEIS, SHOP, STORE = "deis.example.com", "shop.example.com", "deis-store.example.
 INSIDE, OUTSIDE = "10.21.2.99", "198.51.100.7"
 
 
+REQUESTS: list[tuple[dict[str, str], str, dict[str, Any], int]] = [
+    ({}, DEIS, {}, 0),
+    ({}, SHOP, {}, 0),
+    ({}, "www.shop.com", {}, 0),
+    ({}, "idle.example.com", {}, 503),
+    ({}, "nobody.example.com", {}, 404),
+    ({}, "nobody.example.com", {"path": "/health-check"}, 200),
+    ({}, "nobody.example.com", {"tls": True}, 0),
+    ({"enforceHTTPS": "true"}, DEIS, {}, 301),
+    ({"enforceHTTPS": "true"}, SHOP, {}, 301),
+    ({"enforceHTTPS": "true"}, STORE, {}, 0),
+    ({"enforceHTTPS": "True"}, DEIS, {}, 0),
+    ({"hsts/enabled": "true"}, DEIS, {}, 301),
+    ({"hsts/enabled": "true", "enforceHTTPS": "false"}, DEIS, {}, 0),
+    ({"enforceHTTPS": "true"}, DEIS, {"tls": True}, 0),
+    ({"enforceHTTPS": "true"}, DEIS, {"headers": {"X-Forwarded-Proto": "http, https"}}, 0),
+    ({"enforceHTTPS": "true"}, DEIS, {"headers": {"x-forwarded-proto": "https, http"}}, 301),
+    ({"enforceWhitelist": "true"}, DEIS, {}, 403),
+    ({"enforceWhitelist": "true"}, SHOP, {}, 403),
+    ({"enforceWhitelist": "true"}, STORE, {}, 0),
+    ({"enforceWhitelist": "yes"}, SHOP, {}, 0),
+    ({"controller/whitelist": "10.21.2.99:me"}, DEIS, {"peer": INSIDE}, 0),
+    ({"controller/whitelist": "10.21.2.99:me"}, SHOP, {"peer": OUTSIDE}, 0),
+    ({"controller/whitelist": "0.0.0.0:all"}, DEIS, {"peer": OUTSIDE}, 403),
+    ({"controller/whitelist": "0.0.0.0/0:all"}, DEIS, {"peer": OUTSIDE}, 0),
+    ({"/deis/config/shop/deis_whitelist": "10.0.0.0/8"}, SHOP, {"peer": OUTSIDE}, 403),
+    ({"/deis/config/shop/deis_whitelist": "10.0.0.0/8"}, "www.shop.com", {"peer": INSIDE}, 0),
+    ({"firewall/enabled": "true"}, DEIS, {"path": "/?q=<script>"}, 400),
+    ({"firewall/enabled": "true"}, SHOP, {"headers": {"User-Agent": "() { :;}; x"}}, 400),
+    ({"firewall/enabled": "true", "firewall/errorCode": "444"}, SHOP,
+     {"path": "/?id=1+union+select+2"}, 444),
+    ({"firewall/enabled": "true"}, STORE, {"path": "/?q=<script>"}, 404),
+    ({"firewall/enabled": "1"}, SHOP, {"path": "/?q=<script>"}, 0),
+    ({"firewall/enabled": "true", "enforceWhitelist": "true"}, SHOP, {"path": "/?q=<script>"}, 400),
+    ({"enforceHTTPS": "true", "enforceWhitelist": "true"}, SHOP, {"peer": OUTSIDE}, 301),
+]  # fmt: skip
+
+BAD_SETTINGS = [
+    ("controller/whitelist", "10.0.0.1:me,", 'invalid number of arguments in "allow"'),
+    ("controller/whitelist", "me", 'invalid parameter "me"'),
+    ("controller/whitelist", "10.0.0.1; permit all", 'unknown directive "permit"'),
+    ("proxyRealIpCidr", "10.0.0.0/99", 'invalid parameter "10.0.0.0/99"'),
+    ("controller/whitelist", "::1", 'invalid number of arguments in "allow"'),
+]
+
+
+def settings(keys: dict[str, str]) -> dict[str, str]:
+    """Keys below /deis/router by their names, others by their paths, over what is always there."""
+    return BASE | {k if k[0] == "/" else f"/deis/router/{k}": v for k, v in keys.items()}
+
+
 def answer(keys: dict[str, str], name: str = DEIS, **request: Any) -> Verdict:
-    settings = {f"/deis/router/{key}": value for key, value in keys.items() if key[0] != "/"}
-    rest = {key: value for key, value in keys.items() if key[0] == "/"}
-    return judge(main({**BASE, **settings, **rest}), Request(name, **request))
+    return judge(main(settings(keys)), Request(name, **request))
 
 
-@pytest.mark.parametrize(
-    ("keys", "name", "request_", "status"),
-    [
-        ({}, DEIS, {}, 0),
-        ({}, SHOP, {}, 0),
-        ({}, "www.shop.com", {}, 0),
-        ({}, "idle.example.com", {}, 503),
-        ({}, "nobody.example.com", {}, 404),
-        ({}, "nobody.example.com", {"path": "/health-check"}, 200),
-        ({}, "nobody.example.com", {"tls": True}, 0),
-        ({"enforceHTTPS": "true"}, DEIS, {}, 301),
-        ({"enforceHTTPS": "true"}, SHOP, {}, 301),
-        ({"enforceHTTPS": "true"}, STORE, {}, 0),
-        ({"enforceHTTPS": "True"}, DEIS, {}, 0),
-        ({"hsts/enabled": "true"}, DEIS, {}, 301),
-        ({"hsts/enabled": "true", "enforceHTTPS": "false"}, DEIS, {}, 0),
-        ({"enforceHTTPS": "true"}, DEIS, {"tls": True}, 0),
-        ({"enforceHTTPS": "true"}, DEIS, {"headers": {"X-Forwarded-Proto": "http, https"}}, 0),
-        ({"enforceHTTPS": "true"}, DEIS, {"headers": {"x-forwarded-proto": "https, http"}}, 301),
-        ({"enforceWhitelist": "true"}, DEIS, {}, 403),
-        ({"enforceWhitelist": "true"}, SHOP, {}, 403),
-        ({"enforceWhitelist": "true"}, STORE, {}, 0),
-        ({"enforceWhitelist": "yes"}, SHOP, {}, 0),
-        ({"controller/whitelist": "10.21.2.99:me"}, DEIS, {"peer": INSIDE}, 0),
-        ({"controller/whitelist": "10.21.2.99:me"}, SHOP, {"peer": OUTSIDE}, 0),
-        ({"controller/whitelist": "0.0.0.0:all"}, DEIS, {"peer": OUTSIDE}, 403),
-        ({"controller/whitelist": "0.0.0.0/0:all"}, DEIS, {"peer": OUTSIDE}, 0),
-        ({"/deis/config/shop/deis_whitelist": "10.0.0.0/8"}, SHOP, {"peer": OUTSIDE}, 403),
-        ({"/deis/config/shop/deis_whitelist": "10.0.0.0/8"}, "www.shop.com", {"peer": INSIDE}, 0),
-        ({"firewall/enabled": "true"}, DEIS, {"path": "/?q=<script>"}, 400),
-        ({"firewall/enabled": "true"}, SHOP, {"headers": {"User-Agent": "() { :;}; x"}}, 400),
-        ({"firewall/enabled": "true", "firewall/errorCode": "444"}, SHOP,
-         {"path": "/?id=1+union+select+2"}, 444),
-        ({"firewall/enabled": "true"}, STORE, {"path": "/?q=<script>"}, 404),
-        ({"firewall/enabled": "1"}, SHOP, {"path": "/?q=<script>"}, 0),
-        ({"firewall/enabled": "true", "enforceWhitelist": "true"}, SHOP, {"path": "/?q=<script>"}, 400),
-        ({"enforceHTTPS": "true", "enforceWhitelist": "true"}, SHOP, {"peer": OUTSIDE}, 301),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("keys", "name", "request_", "status"), REQUESTS)
 def test_a_request_is_answered_as_the_templates_do(
     keys: dict[str, str], name: str, request_: dict[str, Any], status: int
 ) -> None:
@@ -110,16 +121,7 @@ def test_only_trusted_peers_are_believed(
     assert client_of(config, Request(DEIS, **request_)) == client
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("controller/whitelist", "10.0.0.1:me,", 'invalid number of arguments in "allow"'),
-        ("controller/whitelist", "me", 'invalid parameter "me"'),
-        ("controller/whitelist", "10.0.0.1;deny all", "unexpected end"),
-        ("proxyRealIpCidr", "10.0.0.0/99", 'invalid parameter "10.0.0.0/99"'),
-        ("controller/whitelist", "::1", 'invalid number of arguments in "allow"'),
-    ],
-)
+@pytest.mark.parametrize(("key", "value", "words"), BAD_SETTINGS)
 def test_what_nginx_does_not_understand_is_said_in_its_words(
     key: str, value: str, words: str
 ) -> None:

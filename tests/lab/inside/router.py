@@ -107,6 +107,7 @@ http {{
     map $access_scheme $sts {{ "https" "{config.hsts}"; }}
     map $http_user_agent $bad_agent {{ default 0; "~{BAD_AGENT}" 1; }}
     map $request_uri $bad_url {{ default 0; "~{BAD_URL}" 1; }}
+    map "$bad_agent$bad_url" $is_attack {{ default 0; "~1" 1; }}
 {servers}
     server {{
         listen 80 default_server{proxied};
@@ -147,7 +148,7 @@ def _server(config: Main, site: Site, controller: str) -> Iterator[str]:
     else:
         if config.firewall:
             code = "404" if is_store else config.error_code
-            yield f"        if ($bad_agent$bad_url ~ 1) {{ return {code}; }}"
+            yield f"        if ($is_attack) {{ return {code}; }}"
         if site.kind == "app":
             yield from [moved] * config.https + [hsts] * bool(config.hsts)
         yield "        proxy_set_header Host $host;"

@@ -61,7 +61,12 @@ async def walk(pilot: Pilot[Any]) -> None:
     take(pilot, "preseed-verify")
     await pilot.press("enter")
     await shows(pilot, "Registration mode", "ok")
-    await pilot.press("down", "enter")
+    await pilot.press("5")
+    await shows(pilot, "Who may reach the controller", "Choose")
+    take(pilot, "security-choose")
+    await pilot.press("escape")
+    await shows(pilot, "Registration mode", "ok")
+    await pilot.press("7")
     await shows(pilot, "Choose", "admin")
     take(pilot, "registration-choose")
 

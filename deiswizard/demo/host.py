@@ -16,6 +16,7 @@ from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.http_base import Handler, serve_on
+from deiswizard.demo.platform import METADATA
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
 
@@ -68,6 +69,11 @@ class PretendHost:
             self.write_file,
             cluster.note_unknown,
         )
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What it carries in fleet: every plane, and what the scenario says."""
+        return {**METADATA, **self.cluster.scenario.metadata.get(self.name, {})}
 
     @property
     def has_etcdctl(self) -> bool:

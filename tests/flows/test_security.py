@@ -220,3 +220,11 @@ def test_behind_a_load_balancer_the_proofs_carry_its_line(
     assert done.code == 0, done.err
     assert "deis-3 refuses 192.0.2.77 at the controller" in done.err
     assert_status(cluster, "security", "ok")
+
+
+def test_the_demo_shows_where_tags_would_place_an_app(tmp_path: Path) -> None:
+    chosen = answers(tmp_path, "security:\n  tags: [disk=ssd, zone=a]\n  apps: [shop]\n")
+    said = deiswizard("plan", "security", "-a", chosen, "--demo", "five")
+    assert said.code == 0, said.err
+    told = "'deis tags set disk=ssd zone=a -a shop' would place its containers on deis-1 only"
+    assert told in said.out

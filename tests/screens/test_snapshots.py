@@ -10,7 +10,12 @@ import pytest
 from textual.pilot import Pilot
 
 from deiswizard.cluster.snapshot import Evidence, Trouble
-from tests.builders import ANN, host, snapshot
+from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import security
+from deiswizard.recommendations.security_facts import SecurityChoices
+from deiswizard.run import events as e
+from deiswizard.vocabulary import RunStatus, StepStatus
+from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
 from tests.unit import security_world
@@ -44,13 +49,14 @@ def troubled() -> FakeSession:
     return FakeSession(snapshot(host(1), host(2), down))
 
 
-def guarded() -> FakeSession:
+def guarded(events: Callable[[Plan], list[e.Event]] | None = None) -> FakeSession:
     """A controller with a list, one app with one, hosts that differ."""
     return FakeSession(
         security_world.world(
             {"controller/whitelist": f"{security_world.ME}:me,198.51.100.0/24:office"},
             lists={"shop": "0.0.0.0/0:everyone"},
-        )
+        ),
+        events=events,
     )
 
 
@@ -63,6 +69,36 @@ async def overview(pilot: Pilot[Any]) -> None:
 
 async def choose(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Choose", "next: Preview")
+
+
+def proven(plan: Plan, *, ok: bool = True) -> list[e.Event]:
+    """A run of Security that ended: every check of the routers, or one that did not hold."""
+    chosen = SecurityChoices.model_validate(plan.choices)
+    after = security_world.world(
+        {"firewall/enabled": "true", "controller/whitelist": chosen.controller_whitelist},
+        says={} if ok else {"security.stranger": 200},
+    )
+    steps = [
+        e.StepFinished(at=NOW + 1, step=step.id, status=StepStatus.DONE) for step in plan.steps
+    ]
+    checks = security.verify(after, after, chosen)
+    bad = [check.title for check in checks if not check.ok]
+    status = RunStatus.FAILED if bad else RunStatus.DONE
+    said = f"{len(bad)} of {len(checks)} checks did not hold" if bad else ""
+    end = e.RunFinished(at=NOW + 3, status=status, said=said)
+    return [*steps, e.Verified(at=NOW + 2, checks=checks), end]
+
+
+async def verify_security(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "nginx on deis-1 accepts what it has")
+
+
+async def security_impact(pilot: Pilot[Any]) -> None:
+    await security_commands(pilot)
+    await pilot.press("tab")
+    await until_text(pilot, "[ Impact")
 
 
 async def locked_out(pilot: Pilot[Any]) -> None:
@@ -142,6 +178,13 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "choose-security-locked-out": (guarded, "security", locked_out),
     "preview-security": (guarded, "security", preview),
     "preview-security-commands": (guarded, "security", security_commands),
+    "preview-security-impact": (guarded, "security", security_impact),
+    "verify-security": (lambda: guarded(proven), "security", verify_security),
+    "verify-security-not-live": (
+        lambda: guarded(lambda plan: proven(plan, ok=False)),
+        "security",
+        verify_security,
+    ),
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),

@@ -27,9 +27,15 @@ PATTERNS = tuple(
 )
 
 
+OPEN = re.compile(r"^/deis/config/[^/]+/deis_whitelist$")
+"""Of what apps are given, the routers' part: who may reach them is no secret (deis-facts 5c)."""
+
+
 def is_secret(key: str) -> bool:
     """Whether the value of ``key`` is to be kept from screens, files and logs.
 
     What this wizard keeps of former values is as secret as these were, or more.
     """
+    if OPEN.search(key):
+        return False
     return key.startswith(KEPT) or any(pattern.search(key) for pattern in PATTERNS)

@@ -49,7 +49,6 @@ class PretendCluster:
         self.speed = speed
         self.folder = folder
         self.scenario = scenario.load(name)
-        self.metadata = platform.METADATA
         self.is_closed = False
         self.fleet_is_away = False
         self.log_path = folder / "demo.log"

@@ -145,7 +145,7 @@ def fleetctl(host: PretendHost, process: Process) -> int:
         process.out("MACHINE\t\tIP\t\tMETADATA\n" if has_legend else "")
         for machine in cluster.hosts:
             name = machine.machine_id if is_long else f"{machine.machine_id[:8]}..."
-            metadata = ",".join(f"{k}={v}" for k, v in sorted(cluster.metadata.items()))
+            metadata = ",".join(f"{k}={v}" for k, v in sorted(machine.metadata.items()))
             process.out(f"{name}\t{machine.address}\t{metadata}\n")
         return 0
     if words[:1] == ["list-units"]:

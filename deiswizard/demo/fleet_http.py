@@ -65,9 +65,8 @@ class FleetHandler(Handler):
         self.send(200, found)
 
     def _machines(self) -> list[Any]:
-        metadata = self._cluster.metadata
         return [
-            {"id": host.machine_id, "primaryIP": host.address, "metadata": metadata}
+            {"id": host.machine_id, "primaryIP": host.address, "metadata": host.metadata}
             for host in self._cluster.hosts
             if not host.is_down
         ]

@@ -17,6 +17,7 @@ from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.http_base import Handler, serve_on
+from deiswizard.demo.platform import METADATA
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 GB = 1_000_000_000
 DISK = 40 * GB
+OPERATOR = "203.0.113.50"
+"""From where the operator's connections seem to come: an address that is kept for documentation."""
+
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALMOST_FULL = int(0.4 * GB)
 
@@ -76,6 +80,11 @@ class PretendHost:
         return "/dev/sda9 / ext4 rw 0 0\n" + (ceph if self.cluster.scenario.ceph else "")
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """What it carries in fleet: every plane, and what the scenario says."""
+        return {**METADATA, **self.cluster.scenario.metadata.get(self.name, {})}
+
+    @property
     def has_etcdctl(self) -> bool:
         """Whether etcdctl on this host reaches etcd (a scenario may break it)."""
         return self.name not in self.cluster.scenario.no_etcdctl
@@ -113,8 +122,17 @@ class PretendHost:
         self, command: str, out: Write, err: Write, stdin: bytes, gone: threading.Event
     ) -> int:
         """Run a command line in the host's shell."""
-        process = Process([], out, err, stdin, {"HOME": "/home/core"}, gone, self.cluster.speed)
+        environ = {
+            "HOME": "/home/core",
+            "SSH_CONNECTION": f"{self._peer()} 50122 {self.address} 22",
+        }
+        process = Process([], out, err, stdin, environ, gone, self.cluster.speed)
         return self._shell.run(command, process)
+
+    def _peer(self) -> str:
+        """Who is connected over SSH: the operator to the first host, that one to the others."""
+        entry = self.cluster.hosts[0]
+        return OPERATOR if self is entry else entry.address
 
     def run_words(self, process: Process, text: str) -> int:
         """Run a command line on behalf of a running command (sudo, sh -c)."""

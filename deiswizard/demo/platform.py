@@ -144,7 +144,7 @@ def register(cluster: PretendCluster, host: PretendHost) -> None:
     body = {
         "ID": host.machine_id,
         "PublicIP": host.address,
-        "Metadata": METADATA,
+        "Metadata": host.metadata,
         "Capabilities": {"GRPC": False},
         "Version": "0.11.7",
     }

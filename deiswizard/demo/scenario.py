@@ -17,7 +17,7 @@ PREFIX, SUFFIX = "demo-", ".yaml"
 class Scenario(Frozen):
     """A pretend cluster before anything is done to it. Hosts are named deis-1, deis-2 ...
 
-    ``images`` says which images a host has: those of the components that run there, or all.
+    ``metadata`` is what a host carries in fleet besides its planes. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -35,6 +35,7 @@ class Scenario(Frozen):
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
     keys: dict[str, str] = Field(default_factory=dict)
+    metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 def names() -> tuple[str, ...]:

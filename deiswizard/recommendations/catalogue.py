@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import logs, preseed, registration, tls
+from deiswizard.recommendations import logs, preseed, registration, security, tls
 from deiswizard.recommendations.base import Recommendation
 
 ALL: tuple[Recommendation, ...] = tuple(
     sorted(
         (
             preseed.RECOMMENDATION,
+            security.RECOMMENDATION,
             registration.RECOMMENDATION,
             logs.RECOMMENDATION,
             tls.RECOMMENDATION,

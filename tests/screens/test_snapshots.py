@@ -10,11 +10,16 @@ import pytest
 from textual.pilot import Pilot
 
 from deiswizard.cluster.snapshot import Evidence, Snapshot, Trouble
+from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import security
 from deiswizard.recommendations.logs_units import AGENTS, agent_unit
+from deiswizard.recommendations.security_facts import SecurityChoices
+from deiswizard.run import events as e
+from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
-from tests.unit import logging_world
+from tests.unit import logging_world, security_world
 from tests.unit.test_tls import look as at_routers
 
 SIZES = [(80, 24), (120, 40)]
@@ -60,6 +65,17 @@ def watched() -> Snapshot:
     )
 
 
+def guarded(events: Callable[[Plan], list[e.Event]] | None = None) -> FakeSession:
+    """A controller with a list, one app with one, hosts that differ."""
+    return FakeSession(
+        security_world.world(
+            {"controller/whitelist": f"{security_world.ME}:me,198.51.100.0/24:office"},
+            lists={"shop": "0.0.0.0/0:everyone"},
+        ),
+        events=events,
+    )
+
+
 Steps = Callable[[Pilot[Any]], Any]
 
 
@@ -82,6 +98,51 @@ async def balanced(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "must speak HTTP to port 80")
     await pilot.press("enter")
     await until_text(pilot, "Changes")
+
+
+def proven(plan: Plan, *, ok: bool = True) -> list[e.Event]:
+    """A run of Security that ended: every check of the routers, or one that did not hold."""
+    chosen = SecurityChoices.model_validate(plan.choices)
+    after = security_world.world(
+        {"firewall/enabled": "true", "controller/whitelist": chosen.controller_whitelist},
+        says={} if ok else {"security.stranger": 200},
+    )
+    steps = [
+        e.StepFinished(at=NOW + 1, step=step.id, status=StepStatus.DONE) for step in plan.steps
+    ]
+    checks = security.verify(after, after, chosen)
+    bad = [check.title for check in checks if not check.ok]
+    status = RunStatus.FAILED if bad else RunStatus.DONE
+    said = f"{len(bad)} of {len(checks)} checks did not hold" if bad else ""
+    end = e.RunFinished(at=NOW + 3, status=status, said=said)
+    return [*steps, e.Verified(at=NOW + 2, checks=checks), end]
+
+
+async def verify_security(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "nginx on deis-1 accepts what it has")
+
+
+async def security_impact(pilot: Pilot[Any]) -> None:
+    await security_commands(pilot)
+    await pilot.press("tab")
+    await until_text(pilot, "[ Impact")
+
+
+async def locked_out(pilot: Pilot[Any]) -> None:
+    """The list without the operator, and enforced though an app has none."""
+    await choose(pilot)
+    await pilot.press("tab", "tab")
+    await pilot.press("home", *["delete"] * (len(security_world.ME) + 4))
+    await pilot.press("tab", "tab", "tab", "space")
+    await until_text(pilot, "has no list", "mend the field")
+
+
+async def security_commands(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("tab")
+    await until_text(pilot, "[ Commands")
 
 
 async def preview(pilot: Pilot[Any]) -> None:
@@ -146,6 +207,17 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "preview-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", balanced),
     "choose-logging": (lambda: FakeSession(watched()), "logging", choose),
     "preview-logging": (lambda: FakeSession(watched()), "logging", preview),
+    "choose-security": (guarded, "security", choose),
+    "choose-security-locked-out": (guarded, "security", locked_out),
+    "preview-security": (guarded, "security", preview),
+    "preview-security-commands": (guarded, "security", security_commands),
+    "preview-security-impact": (guarded, "security", security_impact),
+    "verify-security": (lambda: guarded(proven), "security", verify_security),
+    "verify-security-not-live": (
+        lambda: guarded(lambda plan: proven(plan, ok=False)),
+        "security",
+        verify_security,
+    ),
     "preview": (FakeSession, "preseed", preview),
     "run": (lambda: FakeSession(events=halfway), "preseed", run),
     "run-failed": (lambda: FakeSession(events=lambda p: halfway(p, fails=True)), "preseed", run),

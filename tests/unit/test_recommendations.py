@@ -367,8 +367,9 @@ def check_fields(recommendation: Recommendation, now: Snapshot) -> None:
     raw = recommendation.defaults(now).model_dump(mode="json")
     for field in recommendation.fields:
         options = field.options(now) if field.options else ()
+        is_shown = field.shown is None or field.shown(now, raw)
         if field.kind in ("one", "many"):
-            assert options and len({o.value for o in options}) == len(options)
+            assert (options or not is_shown) and len({o.value for o in options}) == len(options)
         if field.kind == "one":
             assert sum(option.recommended for option in options) == 1 and options[0].recommended
         if field.shown is not None:

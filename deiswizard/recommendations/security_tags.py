@@ -1,0 +1,101 @@
+"""Application segregation: which hosts carry which fleet metadata, and where ``deis tags`` would place what.
+
+The wizard writes no tags and no metadata. ``deis tags set k=v -a app`` makes the controller write
+``MachineMetadata`` into the app's units; fleet runs them only where all of it is there (deis-facts 1, 5d).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deiswizard.cluster.snapshot import HostFacts, Snapshot
+
+APP_UNIT = re.compile(r"([a-z0-9][a-z0-9-]*)_v\d+\.[^.]+\.\d+\.service")
+PLACEMENT = "/deis/platform/enablePlacementOptions"
+DATA_PLANE = ("dataPlane", "true")
+PLANES = ("controlPlane", "dataPlane", "routerMesh")
+
+
+@dataclass(frozen=True)
+class Confined:
+    """An app whose containers may not run everywhere: its tags, and the hosts that have them all."""
+
+    app: str
+    tags: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+def metadata(snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
+    """``key=value`` to the names of the hosts that carry it; what tells planes apart comes last."""
+    found: dict[str, list[str]] = {}
+    for host in snapshot.hosts:
+        for key, value in host.metadata:
+            found.setdefault(f"{key}={value}", []).append(host.name)
+    return {
+        pair: tuple(found[pair])
+        for pair in sorted(found, key=lambda pair: (pair.partition("=")[0] in PLANES, pair))
+    }
+
+
+def needs_data_plane(snapshot: Snapshot) -> bool:
+    """Whether the controller gives every app unit ``dataPlane=true`` besides."""
+    return snapshot.value(PLACEMENT) in ("true", "True", "TRUE", "1")
+
+
+def pairs_of(options: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of MachineMetadata options: several on a line, each perhaps in quotes."""
+    found = []
+    for text in options:
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            words = text.replace('"', " ").split()
+        found += [word.partition("=") for word in words if "=" in word]
+    return tuple(dict.fromkeys((key.strip(), value.strip()) for key, _, value in found))
+
+
+def fits(host: HostFacts, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether fleet may run a unit there: every key, with any of its values."""
+    wanted: dict[str, set[str]] = {}
+    for key, value in pairs:
+        wanted.setdefault(key, set()).add(value)
+    has = dict(host.metadata)
+    return all(has.get(key) in values for key, values in wanted.items())
+
+
+def places(snapshot: Snapshot, tags: Iterable[str]) -> tuple[str, ...]:
+    """The hosts on which ``deis tags set TAGS`` would let an app run."""
+    pairs = [*pairs_of(tags), *([DATA_PLANE] if needs_data_plane(snapshot) else [])]
+    return tuple(host.name for host in snapshot.hosts if fits(host, pairs))
+
+
+def told(snapshot: Snapshot, tags: Sequence[str], app: str = "APP") -> str:
+    """What a command of ``deis tags`` would do, in a sentence."""
+    command = f"deis tags set {' '.join(tags)} -a {app}"
+    if hosts := places(snapshot, tags):
+        return f"'{command}' would place its containers on {', '.join(hosts)} only"
+    return (
+        f"'{command}' would place its containers nowhere: no host has all of it, and they would "
+        "never start"
+    )
+
+
+def confined(snapshot: Snapshot) -> tuple[Confined, ...]:
+    """The apps whose units carry tags now, as fleet has them."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for unit in snapshot.units:
+        match = APP_UNIT.fullmatch(unit.name)
+        pairs = pairs_of(unit.machine_metadata)
+        if match and any(pair != DATA_PLANE for pair in pairs):
+            found[match[1]] = pairs
+    return tuple(
+        Confined(
+            app,
+            tuple(f"{key}={value}" for key, value in pairs),
+            tuple(host.name for host in snapshot.hosts if fits(host, pairs)),
+        )
+        for app, pairs in sorted(found.items())
+    )

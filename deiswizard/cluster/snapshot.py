@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from deiswizard.backup.data import Place
 from deiswizard.frozen import Frozen
 from deiswizard.vocabulary import JobWay
 
@@ -219,8 +220,28 @@ class Answer(Frozen):
         return Evidence(source=self.command, host=self.host, said=(self.out or self.err).strip())
 
 
+class BackupFact(Frozen):
+    """A verified backup as this machine remembers it. ``verified_at`` in seconds since the epoch.
+
+    ``is_there`` None: it was not looked for (a bucket).
+    """
+
+    backup: str
+    cluster: str
+    machines: tuple[str, ...] = ()
+    place: Place
+    verified_at: float
+    bytes: int = 0
+    parts: tuple[str, ...] = ()
+    sealed: str = "none"
+    is_there: bool | None = None
+
+
 class Snapshot(Frozen):
-    """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free."""
+    """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free.
+
+    ``backups`` are the verified ones that this machine knows of, the newest first.
+    """
 
     version: Literal[1] = 1
     taken_at: float
@@ -235,6 +256,7 @@ class Snapshot(Frozen):
     units: tuple[Unit, ...] = ()
     unit_states: tuple[UnitState, ...] = ()
     answers: tuple[Answer, ...] = ()
+    backups: tuple[BackupFact, ...] = ()
     troubles: tuple[Trouble, ...] = ()
 
     @cached_property

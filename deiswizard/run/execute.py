@@ -17,6 +17,7 @@ from deiswizard.errors import (
     PlanStaleError,
     WizardError,
 )
+from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import (
     CommandSays,
     Condition,
@@ -26,6 +27,7 @@ from deiswizard.plan.conditions import (
     UnitDone,
     UnitGone,
 )
+from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.step import (
     CommandStep,
     DestroyUnitStep,
@@ -49,6 +51,7 @@ from deiswizard.run.fleet_units import (
     unit_done,
     unit_gone,
 )
+from deiswizard.run.here import put_here, run_here
 from deiswizard.run.jobs import run_job
 from deiswizard.run.pulling import pull
 from deiswizard.run.settling import DONE, settled
@@ -85,6 +88,12 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return destroy(step, context, before)
             case WaitStep():
                 return _wait(step, context, before)
+            case BackupStep() | BackupTaskStep() | RestoreStep():
+                return _data(step, context)
+            case HereStep():
+                return run_here(step, context)
+            case HereFileStep():
+                return put_here(step, before)
             case GuardStep():
                 holds, saw = holds_now(step.condition, context, step.timeout)
                 if holds:
@@ -108,6 +117,19 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
             str(error),
             error.do or error.state,
         )
+
+
+def _data(step: BackupStep | BackupTaskStep | RestoreStep, context: Context) -> Result:
+    """What moves data; loaded only where there is some."""
+    from deiswizard.run import backing_up, restoring
+
+    match step:
+        case BackupStep():
+            return backing_up.back_up(step, context)
+        case BackupTaskStep():
+            return backing_up.do_task(step, context)
+        case RestoreStep():
+            return restoring.restore(step, context)
 
 
 def _command(step: CommandStep, context: Context) -> Result:

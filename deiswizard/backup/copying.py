@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deiswizard.backup.content import Tail
@@ -238,7 +238,7 @@ def _etcd(source: EtcdSource, job: Job) -> tuple[StoredFile, tuple[str, ...]]:
             sink(line)
         return len(lines)
 
-    notes = ()
+    notes: tuple[str, ...] = ()
     if expiring:
         notes = (f"{len(expiring)} keys that expire by themselves, such as {expiring[0]}",)
     return store_stream(job, source.file, produce), notes
@@ -264,5 +264,3 @@ def measure(source: Source, access: ClusterAccess) -> int | None:
             from deiswizard.backup.gateway import bucket_size
 
             return bucket_size(source, access)
-
-

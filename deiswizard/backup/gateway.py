@@ -93,7 +93,7 @@ def copy_bucket(source: BucketSource, job: Job) -> tuple[StoredFile, int, tuple[
         return lines
 
     file = store_stream(job, source.file, produce, moved=False)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if gone:
         notes = (f"{len(gone)} objects were deleted while the rest was copied, such as {gone[0]}",)
     return file, stored_bytes + file.size, notes
@@ -155,7 +155,7 @@ def _fetch(
     job: Job,
     moved: Callable[[int], None],
 ) -> ObjectLine:
-    key, size, etag = item
+    key, _, etag = item
     md5 = hashlib.md5(usedforsecurity=False)
     sink = FileSink(job, object_file(source.name, key))
     try:

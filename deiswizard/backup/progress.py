@@ -96,17 +96,17 @@ class Index:
             self._file = self.path.open("w", encoding="utf-8")
         except OSError as error:
             raise StepError(f"{folder} cannot be written", said=error.strerror or "") from error
-        self._before = _lines(self._old)
+        self._before = lines_of_index(self._old)
         self._next = next(self._before, None)
 
     def _join(self) -> None:
         joined = self._old.with_suffix(".joined")
         last = ""
         with joined.open("w", encoding="utf-8") as file:
-            for line in _lines(self.path):
+            for line in lines_of_index(self.path):
                 file.write(f"{line.model_dump_json()}\n")
                 last = line.key
-            for line in _lines(self._old):
+            for line in lines_of_index(self._old):
                 if line.key > last:
                     file.write(f"{line.model_dump_json()}\n")
         joined.replace(self._old)
@@ -132,7 +132,7 @@ class Index:
         self._before.close()  # type: ignore[attr-defined]
 
 
-def _lines(path: Path) -> Iterator[ObjectLine]:
+def lines_of_index(path: Path) -> Iterator[ObjectLine]:
     """Whole lines; a last one that was torn off is left out."""
     if not path.exists():
         return

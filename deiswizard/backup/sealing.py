@@ -1,6 +1,6 @@
-"""Encryption of a backup's files: streamed, authenticated, in a format that is written down here.
+r"""Encryption of a backup's files: streamed, authenticated, in a format that is written down here.
 
-A sealed file is ``deiswizard-sealed 1\\n``, one line of JSON (the header), then chunks. Each chunk is
+A sealed file is ``deiswizard-sealed 1\n``, one line of JSON (the header), then chunks. Each chunk is
 up to 64 KiB of the file, encrypted by AES-256-GCM: 16 bytes longer than what it holds. Its nonce is
 a counter of 11 bytes (big endian, from 0) and one byte, 1 for the last chunk and else 0; the data
 that is authenticated besides is the first two lines. So nothing can be cut off, moved or exchanged.

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, UnitState
 from deiswizard.cluster.unit_files import UnitOption
+from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
 
 LineSink = Callable[[str, Sequence[str]], None]
@@ -124,6 +125,14 @@ class HostAccess(Protocol):
 
     def checksum(self, path: str, *, sudo: bool = False) -> str | None:
         """sha256 of the file at ``path``, None when there is none."""
+        ...
+
+    def web(self, request: WebRequest) -> WebAnswer:
+        """Ask a service as its clients would; one that does not answer is an answer, too.
+
+        Raises:
+            LinkError, HostKeyError, LoginError: the host itself could not be reached.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from deiswizard.cluster.handshake import UnknownHostKeyError, check_key, shake_h
 from deiswizard.cluster.known_hosts import KnownHosts
 from deiswizard.cluster.transport import CHANNEL_TIMEOUT, FORWARD_TIMEOUT, POLL, Transport
 from deiswizard.cluster.upload import STORED, checksum_command, store_command, store_seconds
+from deiswizard.cluster.web import WebAnswer, WebRequest, ask_web
 from deiswizard.errors import CancelledError, LinkError, StepError
 from deiswizard.inventory import Target
 
@@ -282,6 +283,11 @@ class HostLink:
             state="the file there is as it was",
             do="look at room and rights on that host, then try again",
         )
+
+    def web(self, request: WebRequest) -> WebAnswer:
+        """As ``access.HostAccess.web``."""
+        self._live()  # what is raised from here on is the service's doing
+        return ask_web(request, self.open_tcp)
 
     def checksum(self, path: str, *, sudo: bool = False) -> str | None:
         """As ``access.HostAccess.checksum``."""

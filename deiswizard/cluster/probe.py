@@ -143,22 +143,19 @@ def probe_etcd(connection: ClusterConnection) -> tuple[dict[str, Any], tuple[Key
 
 def ask(connection: ClusterConnection, question: Question) -> Answer:
     """One question on one host; no answer is an answer without an exit status."""
+    asked = {"id": question.id, "host": question.host, "command": question.command}
     try:
+        if question.web is not None:
+            web = connection.link(question.host).web(question.web)
+            code = None if web.status is None else 0
+            return Answer.model_validate({**asked, "code": code, "err": web.said, "web": web})
         result = connection.link(question.host).run(
             question.command, sudo=question.sudo, timeout=question.timeout
         )
     except WizardError as error:
-        return Answer(
-            id=question.id, host=question.host, command=question.command, code=None, err=str(error)
-        )
-    return Answer(
-        id=question.id,
-        host=question.host,
-        command=question.command,
-        code=result.code,
-        out=result.out,
-        err=result.err or result.why,
-    )
+        return Answer.model_validate({**asked, "code": None, "err": str(error)})
+    err = result.err or result.why
+    return Answer.model_validate({**asked, "code": result.code, "out": result.out, "err": err})
 
 
 def probe(

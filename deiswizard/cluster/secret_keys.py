@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+KEPT = "/deiswizard/kept/"
+
 PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -26,5 +28,8 @@ PATTERNS = tuple(
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of ``key`` is to be kept from screens, files and logs."""
-    return any(pattern.search(key) for pattern in PATTERNS)
+    """Whether the value of ``key`` is to be kept from screens, files and logs.
+
+    What this wizard keeps of former values is as secret as these were, or more.
+    """
+    return key.startswith(KEPT) or any(pattern.search(key) for pattern in PATTERNS)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from deiswizard.backup.data import Place
+from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
 from deiswizard.vocabulary import JobWay
 
@@ -194,7 +195,8 @@ class UnitState(Frozen):
 class Question(Frozen):
     """A read-only command that a recommendation wants asked on one host during the probe.
 
-    ``id`` is unique per host. The answer lands in the snapshot under the same id.
+    ``id`` is unique per host. The answer lands in the snapshot under the same id. With ``web`` a
+    service is asked as its clients would, and ``command`` only says what equals it.
     """
 
     id: str
@@ -202,10 +204,19 @@ class Question(Frozen):
     command: str
     sudo: bool = False
     timeout: float = 15.0
+    web: WebRequest | None = None
+
+
+def web_question(id: str, request: WebRequest) -> Question:
+    """The question that asks a service of a host as its clients would."""
+    return Question(id=id, host=request.host, command=request.shown, web=request)
 
 
 class Answer(Frozen):
-    """What a question got. ``code`` None: the host did not answer in time or the link broke."""
+    """What a question got. ``code`` None: the host did not answer in time or the link broke.
+
+    Of a ``web`` question: 0 when there was an HTTP answer, whatever it said.
+    """
 
     id: str
     host: str
@@ -213,11 +224,13 @@ class Answer(Frozen):
     code: int | None
     out: str = ""
     err: str = ""
+    web: WebAnswer | None = None
 
     @property
     def evidence(self) -> Evidence:
         """The answer as evidence for a finding."""
-        return Evidence(source=self.command, host=self.host, said=(self.out or self.err).strip())
+        said = self.web.summary if self.web else (self.out or self.err).strip()
+        return Evidence(source=self.command, host=self.host, said=said)
 
 
 class BackupFact(Frozen):

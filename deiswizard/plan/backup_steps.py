@@ -87,7 +87,9 @@ def shown_backup(step: BackupStep) -> str:
     source = step.source
     match source:
         case DatabaseSource():
-            return f"docker exec deis-database sudo -u postgres pg_dumpall {_into(step, source.file)}"
+            return (
+                f"docker exec deis-database sudo -u postgres pg_dumpall {_into(step, source.file)}"
+            )
         case VolumeSource():
             folder, _, name = source.path.rpartition("/")
             return f"sudo tar -cf - -C {folder} {name} {_into(step, source.file)}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deiswizard.cluster.web import OK, WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
 
 
@@ -68,7 +70,38 @@ class UnitGone(Frozen):
     unit: str
 
 
+class WebSays(Frozen):
+    """A service answers a client as it should.
+
+    ``status`` is a pattern for the whole of the status; ``header`` a name, and a pattern searched
+    in its value. ``leaf`` is the sha256 (hex) of the certificate that must be served, empty: any.
+    ``trusted``: a client of this machine (with the request's ``roots``) must accept it.
+    """
+
+    kind: Literal["web-says"] = "web-says"
+    request: WebRequest
+    status: str
+    header: tuple[str, str] | None = None
+    leaf: str = ""
+    trusted: bool = False
+
+    def why_not(self, answer: WebAnswer) -> str:
+        """What of the answer is not as it should be; empty when it all is."""
+        if answer.status is None or not re.fullmatch(self.status, str(answer.status)):
+            return answer.summary
+        if self.leaf and answer.leaf != self.leaf:
+            served = answer.leaf[:12] or "none"
+            return f"{answer.summary}, with certificate {served} instead of {self.leaf[:12]}"
+        if self.trusted and answer.trust != OK:
+            return f"the certificate is not trusted: {answer.trust or 'there is none'}"
+        if self.header is not None:
+            name, pattern = self.header
+            if not re.search(pattern, answer.header(name)):
+                return f"{answer.summary}, {name}: {answer.header(name) or 'absent'}"
+        return ""
+
+
 Condition = Annotated[
-    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitGone,
+    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitGone | WebSays,
     Field(discriminator="kind"),
 ]

@@ -8,21 +8,17 @@ from typing import assert_never
 
 from deiswizard import __version__
 from deiswizard.plan import preview
-from deiswizard.plan.conditions import (
-    CommandSays,
-    Condition,
-    DiskRoom,
-    ImagePresent,
-    KeyIs,
-    UnitDone,
-    UnitGone,
-)
-from deiswizard.plan.patterns import as_grep
+from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
+from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Basis, Plan, Stage
 from deiswizard.plan.quoting import SECRET, comment, heredoc, printf, variable, word
 from deiswizard.plan.reach import Reach
+from deiswizard.plan.script_asking import Asking
+from deiswizard.plan.script_data import by_hand
 from deiswizard.plan.step import (
+    KEPT,
     CommandStep,
+    CopyKeyStep,
     DestroyUnitStep,
     GuardStep,
     JobStep,
@@ -35,7 +31,6 @@ from deiswizard.plan.step import (
     WriteKeyStep,
     as_run,
     shown,
-    shown_condition,
     shown_upload,
 )
 from deiswizard.vocabulary import Danger
@@ -143,12 +138,8 @@ def _login(reach: Reach) -> Iterator[str]:
         )
 
 
-class Writer:
+class Writer(Asking):
     """Writes the commands of a plan for one way to log in."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._hosts = dict(reach.hosts)
 
     def body(self, plan: Plan) -> Iterator[str]:
         """Secrets, the state the plan was made from, every stage, the way back."""
@@ -167,19 +158,6 @@ class Writer:
                 for step in stage.steps:
                     text = "\n".join(self._step(step))
                 yield from (f"#   {line}" for line in text.split("\n"))
-
-    def _host(self, host: str, *, reads: bool = False) -> str:
-        """The words that log in to a host; an empty name is the first one. ``reads``: its stdin."""
-        quiet = "" if reads else " -n"
-        if host in ("", self._reach.entry_name) and self._reach.entry:
-            port = self._reach.port
-            own = f" -p {port}" if self._reach.through_entry and port != 22 else ""
-            return f"$SSH{quiet}{own} {word(self._reach.entry)}"
-        address = self._hosts.get(host) or f"{self._reach.entry.partition('@')[0]}@{host}"
-        return f"{'inside' if self._reach.through_entry else '$SSH'}{quiet} {word(address)}"
-
-    def _on(self, host: str, command: str, *, reads: bool = False) -> str:
-        return f"{self._host(host, reads=reads)} {word(command)}"
 
     def _basis(self, basis: Basis) -> Iterator[str]:
         """The same that the wizard reads again before it runs a plan."""
@@ -219,7 +197,7 @@ class Writer:
             yield from self._step(step)
 
     def _step(self, step: Step) -> Iterator[str]:
-        yield f"# {comment(step.host) or 'etcd'}: {comment(step.title)}"
+        yield f"# {comment(preview.place_of(step)) or 'etcd'}: {comment(step.title)}"
         if step.danger is not Danger.READ:
             undo = f"; undo: {comment(step.undo)}" if step.undo else ""
             yield f"#   {step.danger}{undo}"
@@ -240,6 +218,9 @@ class Writer:
                 compare = f"--with-index {step.expect} " if step.expect else ""
                 remove = self._on("", f"etcdctl rm {compare}{shlex.quote(step.key)}")
                 yield f"{remove} >/dev/null {failed}"
+            case CopyKeyStep():
+                yield f"#   {comment(shown(step))}"
+                yield from self._copy_key(step, failed)
             case JobStep() | PullStep():
                 yield f"{self._on(step.host, shown(step))} {failed}"
             case SubmitUnitStep():
@@ -254,6 +235,8 @@ class Writer:
                 yield f"{holds} ||\n    stop {word(comment(step.otherwise))}"
             case WaitStep():
                 yield from self._wait(step)
+            case BackupStep() | BackupTaskStep() | RestoreStep() | HereStep() | HereFileStep():
+                yield from by_hand(step, self._on, failed)
             case _:
                 assert_never(step)
 
@@ -280,9 +263,7 @@ class Writer:
 
     def _write_key(self, step: WriteKeyStep, failed: str) -> Iterator[str]:
         """By etcdctl, which can compare and, other than deisctl, tells by its exit status."""
-        verb = "mk" if step.expect == 0 else "set"
-        compare = f"--swap-with-index {step.expect} " if step.expect else ""
-        command = f"etcdctl {verb} {compare}{shlex.quote(step.key)}"
+        command = _set(step)
         in_words = step.value.isprintable() and not step.value.startswith("-")
         if in_words and not SECRET.search(step.value):
             yield f"{self._on('', f'{command} {shlex.quote(step.value)}')} >/dev/null {failed}"
@@ -290,54 +271,23 @@ class Writer:
             ask = self._on("", command, reads=True)
             yield f"{printf(step.value)} | {ask} >/dev/null {failed}"
 
-    def _absent(self, key: str) -> str:
-        """Not there: not the same as an etcd that does not answer."""
-        get = self._on("", f"etcdctl get {shlex.quote(key)}")
-        return (
-            f"{{ ! said=$({get} 2>&1) && printf '%s' \"$said\" | grep -q '100: Key not found'; }}"
-        )
-
-    def _condition(self, condition: Condition) -> str:
-        """A command that ends with 0 when the condition holds."""
-        match condition:
-            case CommandSays():
-                return self._says(condition)
-            case KeyIs(value=None):
-                return self._absent(condition.key)
-            case KeyIs():
-                ask = self._on("", shown_condition(condition))
-                value = word((condition.value or "").rstrip("\n"))
-                return f'{{ said=$({ask}) && [ "$said" = {value} ]; }}'
-            case ImagePresent():
-                return f"{self._on(condition.host, shown_condition(condition))} >/dev/null"
-            case DiskRoom():
-                ask = self._on(condition.host, shown_condition(condition))
-                return f"{ask} | awk 'END {{ exit !(NR && $4 * 1024 >= {condition.needed}) }}'"
-            case UnitDone():
-                row = (
-                    f'$1 == "{condition.unit}" && index($2, "{condition.machine}/") == 1'
-                    ' && $3 == "active" && $4 == "exited"'
-                )
-                ask = self._on("", shown_condition(condition))
-                return f"{ask} | awk {word(row + ' { found = 1 } END { exit !found }')}"
-            case UnitGone():
-                ask = self._on("", shown_condition(condition))
-                row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
-                return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(row)}; }}"
-            case _:
-                assert_never(condition)
-
-    def _says(self, condition: CommandSays) -> str:
-        ask = f"said=$({self._on(condition.host, shown_condition(condition))})"
-        grep = as_grep(condition.pattern)
-        if grep is None:
-            return f'{{ {ask} && agreed "$said" {word(condition.pattern)}; }}'
-        flags = "-Eqi" if grep.ignores_case else "-Eq"
-        lines = "printf '%s\\n' \"$said\""
-        if grep.whole:
-            lines = "{ printf '%s' \"$said\" | tr '\\n' ' '; echo; }"
-        look = f"{lines} | grep {flags} -e {word(grep.pattern)}"
-        return f"{{ {ask} && {look}; }}"
+    def _copy_key(self, step: CopyKeyStep, failed: str) -> Iterator[str]:
+        """The value goes through a variable of this shell, and through no command's arguments."""
+        compare = f"--with-index {step.expect} " if step.expect else ""
+        remove = self._on("", f"etcdctl rm {compare}{shlex.quote(step.key)}")
+        yield f"if {self._absent(step.source)}; then"
+        if step.source.startswith(f"{KEPT}/"):
+            yield f"    stop {word(f'there is nothing at {step.source} to put back')}"
+        else:
+            yield f"    {self._absent(step.key)} || {remove} >/dev/null {failed}"
+        yield "else"
+        get = self._on("", f"etcdctl get {shlex.quote(step.source)}")
+        yield f"    copied=$({get} && echo .) {failed}"
+        yield "    copied=${copied%??}  # exactly the value: without the end of line that etcdctl adds"
+        ask = self._on("", _set(step), reads=True)
+        yield f"    printf '%s' \"$copied\" | {ask} >/dev/null {failed}"
+        yield "    unset copied"
+        yield "fi"
 
     def _wait(self, step: WaitStep) -> Iterator[str]:
         pause = max(1, round(step.interval))
@@ -351,6 +301,13 @@ class Writer:
         yield f'    [ "$tries" -lt {tries} ] || stop {word(vain.strip())}'
         yield f"    sleep {pause}"
         yield "done"
+
+
+def _set(step: WriteKeyStep | CopyKeyStep) -> str:
+    """The etcdctl that writes a key as it is expected to stand."""
+    verb = "mk" if step.expect == 0 else "set"
+    compare = f"--swap-with-index {step.expect} " if step.expect else ""
+    return f"etcdctl {verb} {compare}{shlex.quote(step.key)}"
 
 
 def _in_order(steps: Sequence[Step]) -> Iterator[Step]:

@@ -29,9 +29,10 @@ from deiswizard.plan.conditions import (
     KeyIs,
     UnitDone,
     UnitGone,
+    WebSays,
 )
-from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
+from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.quoting import heredoc
 from deiswizard.plan.step_base import StepBase
 from deiswizard.vocabulary import JobWay
@@ -100,6 +101,21 @@ class RemoveKeyStep(StepBase):
     """An etcd key removed. ``expect`` as in WriteKeyStep."""
 
     kind: Literal["remove-key"] = "remove-key"
+    key: str
+    expect: int | None = None
+
+
+class CopyKeyStep(StepBase):
+    """An etcd key's value copied to another key, without it ever being in the plan.
+
+    For secrets: the value before a change is kept below ``KEPT``, and copied back by the undo
+    (``plan/keeping.py`` makes these steps). Without ``source`` the copy is removed, too; but one
+    whose source was kept is then refused: it has been put back, or somebody has removed it.
+    ``expect`` as in WriteKeyStep, of ``key``.
+    """
+
+    kind: Literal["copy-key"] = "copy-key"
+    source: str
     key: str
     expect: int | None = None
 
@@ -181,6 +197,7 @@ Step = Annotated[
     | UploadStep
     | WriteKeyStep
     | RemoveKeyStep
+    | CopyKeyStep
     | SubmitUnitStep
     | DestroyUnitStep
     | PullStep
@@ -193,6 +210,13 @@ Step = Annotated[
     | HereFileStep,
     Field(discriminator="kind"),
 ]
+
+
+KeyStep = WriteKeyStep | RemoveKeyStep | CopyKeyStep
+"""What changes an etcd key."""
+
+KEPT = "/deiswizard/kept"
+"""Below it, by plan, stand the values of secret keys from before a change."""
 
 
 def deisctl_can_say(value: str) -> bool:
@@ -246,6 +270,8 @@ def shown_condition(condition: Condition) -> str:
             return f"df -P -k {shlex.quote(condition.path)}"
         case UnitDone() | UnitGone():
             return "fleetctl list-units --full --no-legend"
+        case WebSays():
+            return condition.request.shown
 
 
 def shown(step: Step) -> str:
@@ -261,6 +287,8 @@ def shown(step: Step) -> str:
             return shown_key_write(step.key, step.value)
         case RemoveKeyStep():
             return shown_key_removal(step.key)
+        case CopyKeyStep():
+            return f'etcdctl set {step.key} "$(etcdctl get {step.source})"'
         case JobStep() | PullStep():
             return step.command
         case SubmitUnitStep():

@@ -186,7 +186,7 @@ def _verify(step: BackupTaskStep, context: Context) -> Result:
         raise StepError(f"{step.part} was not copied", do="copy it first")
     index = None
     if part.source.kind == "bucket":
-        index = progress._lines(progress.work_folder(step.backup) / f"{step.part}.jsonl")
+        index = progress.lines_of_index(progress.work_folder(step.backup) / f"{step.part}.jsonl")
     moved = teller(step.id, context)
 
     def moving(current: int, total: int | None, items: int, of_items: int) -> None:

@@ -11,6 +11,7 @@ from deiswizard.cluster.fleet import PREFIX, job_key
 from deiswizard.plan.plan import Basis, Plan
 from deiswizard.plan.step import (
     SECRET,
+    CopyKeyStep,
     DestroyUnitStep,
     RemoveKeyStep,
     SubmitUnitStep,
@@ -46,6 +47,8 @@ def own_changes(plan: Plan, state: RunState) -> Own:
             keys[step.key] = keys.get(step.key, frozenset()) | {value}
         elif isinstance(step, RemoveKeyStep):
             keys[step.key] = keys.get(step.key, frozenset()) | {None}
+        elif isinstance(step, CopyKeyStep):
+            keys[step.key] = keys.get(step.key, frozenset()) | {ANYTHING}
         elif isinstance(step, SubmitUnitStep | DestroyUnitStep):
             key = job_key(step.unit)  # the steps themselves look whose unit it is
             keys[key] = keys.get(key, frozenset()) | {ANYTHING}

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Sequence
 
-from deiswizard.cluster.access import EtcdAccess
-from deiswizard.cluster.image_names import normalised
-from deiswizard.cluster.probe_script import parse_df
 from deiswizard.errors import (
     CancelledError,
     LinkError,
@@ -18,21 +14,15 @@ from deiswizard.errors import (
     WizardError,
 )
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
-from deiswizard.plan.conditions import (
-    CommandSays,
-    Condition,
-    DiskRoom,
-    ImagePresent,
-    KeyIs,
-    UnitDone,
-    UnitGone,
-)
+from deiswizard.plan.conditions import UnitDone
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.step import (
     CommandStep,
+    CopyKeyStep,
     DestroyUnitStep,
     GuardStep,
     JobStep,
+    KeyStep,
     PullStep,
     RemoveKeyStep,
     Step,
@@ -48,18 +38,15 @@ from deiswizard.run.fleet_units import (
     ImageWatch,
     destroy,
     submit,
-    unit_done,
-    unit_gone,
 )
 from deiswizard.run.here import put_here, run_here
+from deiswizard.run.holding import holds_now
 from deiswizard.run.jobs import run_job
+from deiswizard.run.keys import change_key
 from deiswizard.run.pulling import pull
-from deiswizard.run.settling import DONE, settled
+from deiswizard.run.settling import DONE
 from deiswizard.run.state import StepState
 from deiswizard.vocabulary import StepStatus
-
-ASK_SECONDS = 30.0
-"""How long a wait's question may take; a guard's has the time of its step."""
 
 FRESH = StepState()
 
@@ -78,8 +65,8 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return run_job(step, context, before)
             case UploadStep():
                 return _upload(step, context, before)
-            case WriteKeyStep() | RemoveKeyStep():
-                return _write(step, context, before)
+            case WriteKeyStep() | RemoveKeyStep() | CopyKeyStep():
+                return change_key(step, context, before)
             case PullStep():
                 return pull(step, context, before)
             case SubmitUnitStep():
@@ -106,9 +93,7 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
     except PlanStaleError as error:
         return Result(StepStatus.FAILED, error.said, "look again and make a new plan")
     except LinkError as error:
-        changes = isinstance(
-            step, WriteKeyStep | RemoveKeyStep | SubmitUnitStep | DestroyUnitStep | UploadStep
-        )
+        changes = isinstance(step, KeyStep | SubmitUnitStep | DestroyUnitStep | UploadStep)
         unknown = changes or error.is_outcome_unknown
         return Result(StepStatus.UNKNOWN if unknown else StepStatus.FAILED, str(error), error.do)
     except WizardError as error:
@@ -178,33 +163,6 @@ def _upload(step: UploadStep, context: Context, before: StepState) -> Result:
     return DONE
 
 
-def _write(step: WriteKeyStep | RemoveKeyStep, context: Context, before: StepState) -> Result:
-    """Write or remove a key once; its outcome is read with a majority."""
-    wanted = context.filled(step.value) if isinstance(step, WriteKeyStep) else None
-
-    def send(etcd: EtcdAccess) -> None:
-        if wanted is None:
-            etcd.remove(step.key, expect=step.expect)
-        else:
-            etcd.put(step.key, wanted, expect=step.expect)
-
-    return settled(
-        context,
-        step.id,
-        f"whether {step.key} was written",
-        context.access.etcd,
-        is_applied=lambda etcd: _has(etcd, step.key, wanted),
-        send=send,
-        is_sent=before.attempt > 0,
-    )
-
-
-def _has(etcd: EtcdAccess, key: str, wanted: str | None) -> bool:
-    """Whether a majority has the key so; None: has no such key."""
-    fact = etcd.get(key, quorum=True)
-    return (fact.text if fact else None) == wanted
-
-
 def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
     """A retry first tries what may mend a failure; what was seen before it is not believed then."""
     deadline = time.monotonic() + step.timeout
@@ -235,64 +193,3 @@ def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
             )
         if context.interrupted.wait(min(step.interval, left)):
             raise CancelledError(f"stopped waiting for {step.waiting_for}")
-
-
-def holds_now(
-    condition: Condition,
-    context: Context,
-    timeout: float = ASK_SECONDS,
-) -> tuple[bool | None, str]:
-    """Whether a condition holds (None: it could not be asked), and what was seen.
-
-    Raises:
-        NeverHoldsError: it will not, however long one waits.
-    """
-    try:
-        match condition:
-            case KeyIs():
-                fact = context.access.etcd().get(condition.key)
-                if fact is not None and fact.is_secret:
-                    return fact.text == condition.value, ""
-                seen = "absent" if fact is None else f"'{fact.value}'"
-                return (
-                    fact.value if fact else None
-                ) == condition.value, f"{condition.key} is {seen}"
-            case ImagePresent():
-                found = context.access.docker(condition.host).inspect(condition.image)
-                return found is not None, "" if found else f"{condition.image} is not there"
-            case DiskRoom():
-                answer = context.access.host(condition.host).run(f"df -P -k {condition.path}")
-                disk = parse_df(answer.out)
-                if disk is None:
-                    return None, answer.why or answer.err.strip() or "df said nothing"
-                needed = condition.needed - _there_already(condition, context)
-                return disk.free >= needed, f"{disk.free / 1e9:.1f} GB free"
-            case CommandSays():
-                result = context.access.host(condition.host).run(
-                    condition.command, sudo=condition.sudo, timeout=timeout, cancel=context.cancel
-                )
-                saw = (result.out or result.err).strip()
-                if result.code is None:
-                    return None, result.why
-                holds = result.ok and re.search(condition.pattern, result.out) is not None
-                return holds, " / ".join(saw.splitlines()[-3:])
-            case UnitDone():
-                return unit_done(condition, context)
-            case UnitGone():
-                return unit_gone(condition, context)
-    except NeverHoldsError:
-        raise
-    except WizardError as error:
-        return None, str(error)
-
-
-def _there_already(condition: DiskRoom, context: Context) -> int:
-    """Bytes of the images that need no room because the engine has them; 0 when it is not asked."""
-    if not condition.images:
-        return 0
-    try:
-        found = context.access.docker(condition.host).images()
-    except WizardError:
-        return 0
-    there = {normalised(tag) for image in found for tag in image.tags}
-    return sum(size for name, size in condition.images if normalised(name) in there)

@@ -33,9 +33,7 @@ def run_here(step: HereStep, context: Context) -> Result:
         return Result(StepStatus.UNKNOWN, words, "look at this machine before trying again")
     lines = tuple((done.stdout + done.stderr).splitlines())
     if lines:
-        context.emit(
-            OutputReceived(at=context.clock(), step=step.id, lines=lines, stream="out")
-        )
+        context.emit(OutputReceived(at=context.clock(), step=step.id, lines=lines, stream="out"))
     if done.returncode:
         said = " / ".join(line for line in lines[-5:] if line.strip())
         return Result(

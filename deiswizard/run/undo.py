@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deiswizard.cluster.secret_keys import is_secret
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
+    SECRET,
+    CopyKeyStep,
     DestroyUnitStep,
+    KeyStep,
     RemoveKeyStep,
     Step,
     SubmitUnitStep,
@@ -19,6 +23,9 @@ from deiswizard.redaction import MASK
 from deiswizard.run.events import Check
 from deiswizard.run.state import RunState, StepState
 from deiswizard.vocabulary import Danger, RunStatus
+
+READ = "/deis/"
+"""What a snapshot knows keys of."""
 
 
 def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
@@ -47,7 +54,7 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
         raise PreconditionError(
             "everything is as it was before this run already", do="there is nothing to take back"
         )
-    keys = dict.fromkeys(step.key for step in _key_steps(steps))
+    keys = dict.fromkeys(step.key for step in _key_steps(steps) if step.key.startswith(READ))
     facts = {key: snapshot.key(key) for key in keys}
     return plan.model_copy(
         update={
@@ -127,8 +134,8 @@ def _acted(state: RunState) -> frozenset[str]:
     return frozenset(step.id for step in steps if may_have_changed(step, state.steps[step.id]))
 
 
-def _key_steps(steps: Sequence[Step]) -> Iterator[WriteKeyStep | RemoveKeyStep]:
-    return (step for step in steps if isinstance(step, WriteKeyStep | RemoveKeyStep))
+def _key_steps(steps: Sequence[Step]) -> Iterator[KeyStep]:
+    return (step for step in steps if isinstance(step, KeyStep))
 
 
 def _is_back(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> bool:
@@ -142,7 +149,10 @@ def _is_back(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> bool
     return len(keys) == len(changing) and all(_is_so(step, snapshot) for step in keys)
 
 
-def _is_so(step: WriteKeyStep | RemoveKeyStep, snapshot: Snapshot) -> bool:
+def _is_so(step: KeyStep, snapshot: Snapshot) -> bool:
+    """A look does not tell what a copied value is to be."""
+    if isinstance(step, CopyKeyStep):
+        return False
     fact = snapshot.key(step.key)
     wanted = step.value if isinstance(step, WriteKeyStep) else None
     return (fact.text if fact else None) == wanted
@@ -195,18 +205,33 @@ def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
     """Whether the keys and the fleet units are again as the plan wanted them."""
     checks = _unit_checks(plan, after)
     for step in plan.steps:
-        if isinstance(step, WriteKeyStep | RemoveKeyStep):
-            wanted = step.value if isinstance(step, WriteKeyStep) else None
-            fact = after.key(step.key)
-            now = fact.value if fact else None
-            checks.append(
-                Check(
-                    title=f"{step.key} is {wanted or 'absent'} again",
-                    ok=now == wanted,
-                    evidence=f"it is {now or 'absent'}",
-                )
-            )
+        if isinstance(step, KeyStep) and step.key.startswith(READ):
+            checks.append(_key_check(step, after))
     return tuple(checks)
+
+
+def _key_check(step: KeyStep, after: Snapshot) -> Check:
+    """Of a secret it is told whether it is there, never what it is."""
+    fact = after.key(step.key)
+    wanted = step.value if isinstance(step, WriteKeyStep) else None
+    if not isinstance(step, CopyKeyStep) and not is_secret(step.key):
+        now = fact.value if fact else None
+        return Check(
+            title=f"{step.key} is {wanted or 'absent'} again",
+            ok=now == wanted,
+            evidence=f"it is {now or 'absent'}",
+        )
+    if isinstance(step, RemoveKeyStep):
+        ok = fact is None
+    elif wanted is None or SECRET.search(wanted):
+        ok = fact is not None
+    else:
+        ok = fact is not None and fact.text == wanted
+    return Check(
+        title=f"{step.key} is {'absent' if isinstance(step, RemoveKeyStep) else 'as it was'} again",
+        ok=ok,
+        evidence=f"it is {'there' if fact else 'absent'}; its value is not shown",
+    )
 
 
 def _unit_checks(plan: Plan, after: Snapshot) -> list[Check]:

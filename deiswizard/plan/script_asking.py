@@ -1,0 +1,94 @@
+"""The runbook's questions: how it logs in, and the conditions of guards and waits."""
+
+from __future__ import annotations
+
+import shlex
+from typing import assert_never
+
+from deiswizard.plan.conditions import (
+    CommandSays,
+    Condition,
+    DiskRoom,
+    ImagePresent,
+    KeyIs,
+    UnitDone,
+    UnitGone,
+    WebSays,
+)
+from deiswizard.plan.patterns import as_grep
+from deiswizard.plan.quoting import word
+from deiswizard.plan.reach import Reach
+from deiswizard.plan.script_web import web_says
+from deiswizard.plan.step import shown_condition
+
+
+class Asking:
+    """Commands on the hosts for one way to log in."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._hosts = dict(reach.hosts)
+
+    def _host(self, host: str, *, reads: bool = False) -> str:
+        """The words that log in to a host; an empty name is the first one. ``reads``: its stdin."""
+        quiet = "" if reads else " -n"
+        if host in ("", self._reach.entry_name) and self._reach.entry:
+            port = self._reach.port
+            own = f" -p {port}" if self._reach.through_entry and port != 22 else ""
+            return f"$SSH{quiet}{own} {word(self._reach.entry)}"
+        address = self._hosts.get(host) or f"{self._reach.entry.partition('@')[0]}@{host}"
+        return f"{'inside' if self._reach.through_entry else '$SSH'}{quiet} {word(address)}"
+
+    def _on(self, host: str, command: str, *, reads: bool = False) -> str:
+        return f"{self._host(host, reads=reads)} {word(command)}"
+
+    def _absent(self, key: str) -> str:
+        """Not there: not the same as an etcd that does not answer."""
+        get = self._on("", f"etcdctl get {shlex.quote(key)}")
+        return (
+            f"{{ ! said=$({get} 2>&1) && printf '%s' \"$said\" | grep -q '100: Key not found'; }}"
+        )
+
+    def _condition(self, condition: Condition) -> str:
+        """A command that ends with 0 when the condition holds."""
+        match condition:
+            case CommandSays():
+                return self._says(condition)
+            case KeyIs(value=None):
+                return self._absent(condition.key)
+            case KeyIs():
+                ask = self._on("", shown_condition(condition))
+                value = word((condition.value or "").rstrip("\n"))
+                return f'{{ said=$({ask}) && [ "$said" = {value} ]; }}'
+            case ImagePresent():
+                return f"{self._on(condition.host, shown_condition(condition))} >/dev/null"
+            case DiskRoom():
+                ask = self._on(condition.host, shown_condition(condition))
+                return f"{ask} | awk 'END {{ exit !(NR && $4 * 1024 >= {condition.needed}) }}'"
+            case UnitDone():
+                row = (
+                    f'$1 == "{condition.unit}" && index($2, "{condition.machine}/") == 1'
+                    ' && $3 == "active" && $4 == "exited"'
+                )
+                ask = self._on("", shown_condition(condition))
+                return f"{ask} | awk {word(row + ' { found = 1 } END { exit !found }')}"
+            case UnitGone():
+                ask = self._on("", shown_condition(condition))
+                row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
+                return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(row)}; }}"
+            case WebSays():
+                return web_says(condition, self._on)
+            case _:
+                assert_never(condition)
+
+    def _says(self, condition: CommandSays) -> str:
+        ask = f"said=$({self._on(condition.host, shown_condition(condition))})"
+        grep = as_grep(condition.pattern)
+        if grep is None:
+            return f'{{ {ask} && agreed "$said" {word(condition.pattern)}; }}'
+        flags = "-Eqi" if grep.ignores_case else "-Eq"
+        lines = "printf '%s\\n' \"$said\""
+        if grep.whole:
+            lines = "{ printf '%s' \"$said\" | tr '\\n' ' '; echo; }"
+        look = f"{lines} | grep {flags} -e {word(grep.pattern)}"
+        return f"{{ {ask} && {look}; }}"

@@ -25,6 +25,7 @@ from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.s3 import PretendStore
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
@@ -56,6 +57,9 @@ class PretendCluster:
         self._unknown: list[str] = []
         self._servers: list[LoopbackServer] = []
         self.store = EtcdStore()
+        self.data_store = PretendStore()
+        self.ceph_health = self.scenario.ceph
+        self.database = b""
         self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
         self.members = self.hosts[: self.scenario.members or len(self.hosts)]
         self.placement = platform.place(self.hosts)

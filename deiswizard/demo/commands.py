@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
+from deiswizard.demo.commands_data import docker_exec, du, grep, tar
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
 from deiswizard.demo.commands_systemd import journalctl, systemctl, systemd_run
 from deiswizard.demo.docker_engine import is_known
@@ -140,18 +141,6 @@ def lines_of(host: PretendHost, process: Process) -> int:
     return 0
 
 
-def grep(host: PretendHost, process: Process) -> int:
-    """A pattern in standard input."""
-    words = [word for word in process.args[1:] if not word.startswith("-")]
-    found = [
-        line
-        for line in process.stdin.decode("utf-8", "replace").splitlines(keepends=True)
-        if re.search(words[0], line)
-    ]
-    process.out("".join(found))
-    return 0 if found else 1
-
-
 def sudo(host: PretendHost, process: Process) -> int:
     """Everything is allowed without a password."""
     words = process.args[1:]
@@ -194,7 +183,7 @@ def curl(host: PretendHost, process: Process) -> int:
 
 
 def docker(host: PretendHost, process: Process) -> int:
-    """images, history, inspect, pull without a terminal, rmi, and the database's psql."""
+    """images, history, inspect, pull without a terminal, rmi, and what runs in containers."""
     words = process.args[1:]
     match words:
         case ["--version"]:
@@ -219,12 +208,10 @@ def docker(host: PretendHost, process: Process) -> int:
         case ["rmi", name]:
             process.out(f"Untagged: {name}\n" if host.engine.remove(name) else "")
             return 0
-        case ["exec", "deis-database", *rest] if "psql" in rest and "auth_user" in rest[-1]:
-            if host in host.cluster.placement["deis-database.service"]:
-                process.out(f"{host.cluster.scenario.admins}\n")
-                return 0
-            process.err("Error response from daemon: No such container: deis-database\n")
-            return 1
+        case ["exec", "-i", container, *rest] | ["exec", container, *rest]:
+            status = docker_exec(host, process, container, rest)
+            if status is not None:
+                return status
     host.cluster.note_unknown(shlex.join(process.args))
     process.err(f"docker: '{' '.join(words[:1])}' is not a docker command.\n")
     return 127
@@ -311,7 +298,9 @@ COMMANDS: dict[str, HostCommand] = {
     "head": lines_of,
     "tail": lines_of,
     "grep": grep,
+    "du": du,
     "ls": ls,
+    "tar": tar,
     "sleep": sleep,
     "systemctl": systemctl,
     "systemd-run": systemd_run,

@@ -21,7 +21,7 @@ GLOBALS = (
 )
 SINGLES = ("deis-database", "deis-controller", "deis-builder", "deis-logger")
 INSTANCES = {"deis-router": 3, "deis-registry": 1, "deis-store-gateway": 1}
-PORTS = {"controller": 8000, "registry": 5000, "database": 5432, "logs": 514}
+PORTS = {"controller": 8000, "registry": 5000, "database": 5432, "logs": 514, "store/gateway": 8888}
 METADATA = {"controlPlane": "true", "dataPlane": "true", "routerMesh": "true"}
 
 
@@ -92,6 +92,7 @@ def fill(cluster: PretendCluster) -> None:
         "registry": "deis-registry@1.service",
         "database": "deis-database.service",
         "logs": "deis-logger.service",
+        "store/gateway": "deis-store-gateway@1.service",
     }
     for name, unit in where.items():
         host = cluster.placement[unit][0]

@@ -33,6 +33,8 @@ class Scenario(Frozen):
     unhealthy_members: tuple[str, ...] = ()
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
+    store_admin: bool = False
+    ceph: str = "HEALTH_OK"
     keys: dict[str, str] = Field(default_factory=dict)
 
 

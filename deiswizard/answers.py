@@ -15,20 +15,21 @@ import difflib
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations.base import Choices, Problem, Recommendation
+from deiswizard.recommendations.base import Choices, FormField, Problem, Recommendation
 from deiswizard.run.folders import config_folder
 
 OTHER_SECTIONS = ("cluster",)
+NO_SECRETS = "a secret does not belong in this file: it is typed, or given by the environment"
 
 
 def allowed_values(recommendation: Recommendation, field: str) -> tuple[str, ...]:
@@ -41,7 +42,32 @@ def allowed_values(recommendation: Recommendation, field: str) -> tuple[str, ...
 def build(
     recommendation: Recommendation, raw: Mapping[str, Any]
 ) -> tuple[Choices | None, tuple[Problem, ...]]:
-    """The typed choices, or what is wrong with each field, in sentences."""
+    """The typed choices, with what they name on this machine read, or what is wrong, in sentences.
+
+    There may be choices and problems that do not block.
+    """
+    choices, problems = validated(recommendation, raw)
+    if choices is None or recommendation.read is None:
+        return choices, problems
+    filled, problems = recommendation.read(choices)
+    return (None if any(problem.blocks for problem in problems) else filled), tuple(problems)
+
+
+def judged(
+    recommendation: Recommendation, snapshot: Snapshot, raw: Mapping[str, Any]
+) -> tuple[Choices | None, tuple[Problem, ...]]:
+    """As ``build``, and judged for a cluster: no choices when anything blocks."""
+    choices, problems = build(recommendation, raw)
+    if choices is None:
+        return None, problems
+    problems = (*problems, *recommendation.check_choices(snapshot, choices))
+    return (None if any(problem.blocks for problem in problems) else choices), problems
+
+
+def validated(
+    recommendation: Recommendation, raw: Mapping[str, Any]
+) -> tuple[Choices | None, tuple[Problem, ...]]:
+    """The typed choices of raw values alone; no file is read."""
     try:
         return recommendation.choices.model_validate(dict(raw)), ()
     except ValidationError as error:
@@ -51,6 +77,8 @@ def build(
 def _problem(recommendation: Recommendation, item: Any) -> Problem:
     field = str(item["loc"][0]) if item["loc"] else ""
     value = item.get("input")
+    if any(f.name == field and f.kind == "secret" for f in recommendation.fields):
+        return Problem(field=field, what=str(item["msg"]).removeprefix("Value error, "))
     match item["type"]:
         case "missing":
             return Problem(field=field, what=f"{field} is missing")
@@ -95,19 +123,33 @@ class AnswersFile:
     sections: Mapping[str, Mapping[str, Any]]
     lines: Mapping[tuple[str, str], int]
 
-    def choices_for(self, recommendation: Recommendation, snapshot: Snapshot) -> Choices:
+    def choices_for(
+        self,
+        recommendation: Recommendation,
+        snapshot: Snapshot,
+        ask: Callable[[FormField], SecretStr | None] = lambda field: None,
+    ) -> Choices:
         """The file's answers over the recommendation's defaults for this cluster.
+
+        Secrets stand in no file: ``ask`` is asked for those that are to be typed.
 
         Raises:
             AnswersError: names file, line, field, what is wrong and what is allowed.
         """
         section = self.sections.get(recommendation.id, {})
         raw = {**recommendation.defaults(snapshot).model_dump(), **section}
-        choices, problems = build(recommendation, raw)
+        shown_to = {**recommendation.defaults(snapshot).model_dump(mode="json"), **section}
+        secrets = [field for field in recommendation.fields if field.kind == "secret"]
+        if written := [field for field in secrets if section.get(field.name)]:
+            wrong = (Problem(field=f.name, what=NO_SECRETS) for f in written)
+            raise AnswersError("\n".join(self._line(recommendation, p) for p in wrong))
+        for field in secrets:
+            is_asked = field.shown is None or field.shown(snapshot, shown_to)
+            if is_asked and (secret := ask(field)) is not None:
+                raw[field.name] = secret
+        choices, problems = judged(recommendation, snapshot, raw)
         if choices is None:
-            raise AnswersError("\n".join(self._line(recommendation, p) for p in problems))
-        blocking = [p for p in recommendation.check_choices(snapshot, choices) if p.blocks]
-        if blocking:
+            blocking = [problem for problem in problems if problem.blocks]
             raise AnswersError("\n".join(self._line(recommendation, p) for p in blocking))
         return choices
 
@@ -179,7 +221,8 @@ def remembered(cluster: str, recommendation: Recommendation) -> dict[str, Any]:
     section = data.get(recommendation.id) if isinstance(data, dict) else None
     if not isinstance(section, dict):
         return {}
-    return {name: value for name, value in section.items() if isinstance(name, str)}
+    hidden = {field.name for field in recommendation.fields if field.kind == "secret"}
+    return {n: value for n, value in section.items() if isinstance(n, str) and n not in hidden}
 
 
 def remember(cluster: str, recommendation: Recommendation, choices: Choices) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deiswizard.answers import build, remember, remembered
+from deiswizard.answers import judged, remember, remembered
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.apply import run_plan
 from deiswizard.commands.breaking import ask_to_break
@@ -13,12 +13,16 @@ from deiswizard.commands.failing import explain
 from deiswizard.commands.opening import TerminalAsker, say_progress
 from deiswizard.commands.plan import text_of
 from deiswizard.commands.saying import result, talk
+from deiswizard.commands.secrets import ask_secret
 from deiswizard.errors import LockedError
 from deiswizard.inventory import Target
+from deiswizard.materials import make_plan
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Choices, FormField, Recommendation
 from deiswizard.run.summary import headline
 from deiswizard.session import Session
+
+YES = ("y", "yes")
 
 
 def guide(target: Target, open_first: str = "") -> int:
@@ -56,14 +60,14 @@ def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) 
     """Choose, preview, run, verify."""
     result(f"\n{recommendation.title}. {recommendation.why}")
     choices = _choose(session.name, snapshot, recommendation)
-    plan = recommendation.plan(snapshot, choices)
-    result(text_of(plan))
-    if _ask("Run this? (yes or no)", "no") not in ("y", "yes"):
+    prepared = make_plan(recommendation, snapshot, choices)
+    result(text_of(prepared.plan))
+    if _ask("Run this? (yes or no)", "no") not in YES:
         result("nothing was changed")
         return
     try:
         holder = session.lock_holder()
-        state = run_plan(session, plan, snapshot, ask_to_break(holder) if holder else "")
+        state = run_plan(session, prepared, snapshot, ask_to_break(holder) if holder else "")
     except LockedError as error:
         talk(explain(error))
         return
@@ -78,12 +82,11 @@ def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) ->
         for form_field in recommendation.fields:
             if form_field.shown is None or form_field.shown(snapshot, raw):
                 raw[form_field.name] = _field(snapshot, form_field, raw[form_field.name])
-        choices, problems = build(recommendation, raw)
-        found = problems if choices is None else recommendation.check_choices(snapshot, choices)
+        choices, found = judged(recommendation, snapshot, raw)
         for problem in found:
             allowed = f" Allowed: {problem.allowed}." if problem.allowed else ""
             result(f"  {problem.field}: {problem.what}.{allowed}")
-        if choices is not None and not any(problem.blocks for problem in found):
+        if choices is not None:
             remember(cluster, recommendation, choices)
             return choices
 
@@ -98,5 +101,10 @@ def _field(snapshot: Snapshot, form_field: FormField, now: Any) -> Any:
     if form_field.kind in ("many", "list"):
         words = _ask(form_field.label, " ".join(now)).replace(",", " ").split()
         return [] if words == ["-"] else words
+    if form_field.kind == "flag":
+        return _ask(f"{form_field.label} (yes or no)", "yes" if now else "no") in YES
+    if form_field.kind == "secret":
+        typed = ask_secret(form_field)
+        return now if typed is None else typed
     answer = _ask(form_field.label, str(now))
     return int(answer) if form_field.kind == "number" and answer.isdecimal() else answer

@@ -15,6 +15,7 @@ from deiswizard.cluster.lock_key import read_lock
 from deiswizard.cluster.probe import probe
 from deiswizard.cluster.snapshot import Lock, Snapshot
 from deiswizard.inventory import Target, save_target
+from deiswizard.materials import choices_again, refuse_lacking
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.reach import Reach, reach_of
 from deiswizard.recommendations import catalogue
@@ -25,6 +26,17 @@ from deiswizard.run.lock import is_left_behind
 from deiswizard.run.resume import Unfinished
 from deiswizard.run.runner import Run
 from deiswizard.run.undo import verify_undo
+
+Verify = Callable[[Snapshot], tuple[Check, ...]]
+
+
+def _verifier(plan: Plan, before: Snapshot, secrets: Mapping[str, SecretStr]) -> Verify:
+    """What judges the look after a run. Raises PreconditionError where the plan cannot run here."""
+    refuse_lacking(plan, (name for name in plan.secrets if name not in secrets))
+    if plan.is_undo:
+        return lambda after: verify_undo(plan, after)
+    choices = choices_again(plan, secrets)
+    return lambda after: catalogue.named(plan.recommendation).verify(before, after, choices)
 
 
 class Session:
@@ -81,14 +93,19 @@ class Session:
 
         ``on_event`` hears every event, the first too.
         ``break_lock`` is the token of the lock that the operator has decided to break.
-        Secrets that the look found in etcd are kept out of the run's files.
+        ``secrets`` are those that the plan's steps need (``materials.secrets_for``). They, and those
+        that the look found in etcd, are kept out of the run's files.
 
         Raises:
+            PreconditionError: a secret is missing, or a file that the plan was made with.
             OSError: the run's folder cannot be made.
         """
+        verify = _verifier(plan, before, secrets or {})
         folder = new_run_folder(time.time())
         save_target(folder / TARGET, self.target)
-        return self._run(plan, folder, before, (), secrets, interactive, break_lock, on_event)
+        return self._run(
+            plan, folder, before, (), verify, secrets, interactive, break_lock, on_event
+        )
 
     def resume(
         self,
@@ -103,13 +120,14 @@ class Session:
         """Take a run up again, seen from ``before``; otherwise as ``start``.
 
         Raises:
-            PreconditionError: another wizard on this machine runs it.
+            PreconditionError: another wizard on this machine runs it; as ``start``.
         """
         return self._run(
             cut_off.plan,
             cut_off.folder,
             before,
             cut_off.events,
+            _verifier(cut_off.plan, before, secrets or {}),
             secrets,
             interactive,
             break_lock,
@@ -122,18 +140,12 @@ class Session:
         folder: Path,
         before: Snapshot,
         earlier: Sequence[Event],
+        verify: Verify,
         secrets: Mapping[str, SecretStr] | None,
         interactive: bool,
         break_lock: str,
         on_event: Callable[[Event], None] | None,
     ) -> Run:
-        def verify(after: Snapshot) -> tuple[Check, ...]:
-            if plan.is_undo:
-                return verify_undo(plan, after)
-            recommendation = catalogue.named(plan.recommendation)
-            choices = recommendation.choices.model_validate(plan.choices)
-            return recommendation.verify(before, after, choices)
-
         run = Run(
             plan,
             self.access,

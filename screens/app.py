@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import SecretStr
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -296,17 +297,22 @@ class WizardApp(App[str]):
         assert self.session is not None
         return background(self.session.lock_holder, name="lock-holder")
 
-    def start_run(self, plan: Plan, break_lock: str = "") -> None:
+    def start_run(self, plan: Plan, secrets: Mapping[str, SecretStr], break_lock: str = "") -> None:
         """Start a plan. Raises WizardError, OSError."""
         assert self.session is not None and self.snapshot is not None
         self.run_handle = self.session.start(
-            plan, before=self.snapshot, interactive=True, break_lock=break_lock
+            plan,
+            before=self.snapshot,
+            secrets=secrets,
+            interactive=True,
+            break_lock=break_lock,
         )
 
-    def resume_run(self, found: Unfinished) -> None:
+    def resume_run(self, found: Unfinished, secrets: Mapping[str, SecretStr]) -> None:
         """Take a run up again. Raises WizardError, OSError."""
         assert self.session is not None and self.snapshot is not None
-        self.show_run(self.session.resume(found, before=self.snapshot, interactive=True))
+        before = self.snapshot
+        self.show_run(self.session.resume(found, before=before, secrets=secrets, interactive=True))
 
     def show_run(self, run: RunLike) -> None:
         """Follow a run that has been going on before."""

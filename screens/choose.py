@@ -10,7 +10,7 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from deiswizard.answers import build, remembered
+from deiswizard.answers import judged, remembered, validated
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import Choices, Problem, Recommendation
 from deiswizard.screens.text import clean
@@ -41,7 +41,7 @@ class ChoosePane(Container):
             if name == "hosts":
                 known = {host.name for host in self._snapshot.hosts if host.images is not None}
                 value = [host for host in value if host in known] or raw[name]
-            choices, _ = build(self.recommendation, {**raw, name: value})
+            choices, _ = validated(self.recommendation, {**raw, name: value})
             if choices is not None:
                 raw[name] = value
         return raw
@@ -73,12 +73,8 @@ class ChoosePane(Container):
         raw = {view.field.name: view.value for view in views}
         for view in views:
             view.display = view.field.shown is None or view.field.shown(self._snapshot, raw)
-        choices, problems = build(self.recommendation, raw)
-        if choices is not None:
-            problems = self.recommendation.check_choices(self._snapshot, choices)
-        self.problems = tuple(problems)
-        blocked = any(problem.blocks for problem in problems)
-        self.choices = None if blocked else choices
+        self.choices, problems = judged(self.recommendation, self._snapshot, raw)
+        self.problems = problems
         names = {view.field.name for view in views if view.display}
         first = next(view for view in views if view.display)
         for view in views:

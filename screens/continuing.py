@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from deiswizard.errors import WizardError
 from deiswizard.run.live import LiveRun
 from deiswizard.run.resume import Unfinished, unfinished
 from deiswizard.run.summary import counts
 from deiswizard.screens.modals.dialog import ChoiceDialog
+from deiswizard.screens.secrets import with_secrets
 from deiswizard.screens.text import ago, clean
 from deiswizard.vocabulary import StepStatus
 
@@ -70,12 +74,15 @@ def go_on(wizard: WizardApp, folder: Path) -> None:
         wizard.notify(str(error), severity="warning", markup=False)
         return
 
+    def go(secrets: Mapping[str, SecretStr]) -> None:
+        try:
+            wizard.resume_run(found, secrets)
+        except (WizardError, OSError) as error:
+            wizard.notify(str(error), severity="error", markup=False)
+
     def chosen(choice: bool | None) -> None:
         if choice:
-            try:
-                wizard.resume_run(found)
-            except (WizardError, OSError) as error:
-                wizard.notify(str(error), severity="error", markup=False)
+            with_secrets(wizard, found.plan, go)
 
     wizard.push_screen(
         ChoiceDialog[bool](

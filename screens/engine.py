@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,7 +68,13 @@ class SessionLike(Protocol):
         ...
 
     def start(
-        self, plan: Plan, *, before: Snapshot, interactive: bool = False, break_lock: str = ""
+        self,
+        plan: Plan,
+        *,
+        before: Snapshot,
+        secrets: Mapping[str, SecretStr] | None = None,
+        interactive: bool = False,
+        break_lock: str = "",
     ) -> Any:
         """Start a plan; the run."""
         ...
@@ -77,7 +83,14 @@ class SessionLike(Protocol):
         """Whose lock would keep a run from beginning now."""
         ...
 
-    def resume(self, cut_off: Unfinished, *, before: Snapshot, interactive: bool = False) -> Any:
+    def resume(
+        self,
+        cut_off: Unfinished,
+        *,
+        before: Snapshot,
+        secrets: Mapping[str, SecretStr] | None = None,
+        interactive: bool = False,
+    ) -> Any:
         """Take a run up again; the run."""
         ...
 

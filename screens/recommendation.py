@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import SecretStr
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +15,7 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from deiswizard.answers import remember
 from deiswizard.errors import WizardError
+from deiswizard.materials import make_plan
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.script import script
 from deiswizard.recommendations import catalogue
@@ -25,6 +28,7 @@ from deiswizard.screens.modals.dialog import LineDialog
 from deiswizard.screens.panes.progress import problems
 from deiswizard.screens.preview import PreviewPane
 from deiswizard.screens.run import RunPane
+from deiswizard.screens.secrets import with_secrets
 from deiswizard.screens.text import cut
 from deiswizard.screens.verify import VerifyPane
 from deiswizard.vocabulary import Danger, RunStatus
@@ -60,6 +64,7 @@ class RecommendationScreen(WizardScreen):
         self._at_run = at_run
         self._given = plan
         self._gate: LockGate | None = None
+        self._secrets: Mapping[str, SecretStr] | None = None
 
     def body(self) -> ComposeResult:
         """The breadcrumb and the four panes."""
@@ -214,14 +219,16 @@ class RecommendationScreen(WizardScreen):
                 self.notify(blocking.what, title="Not yet", severity="warning", markup=False)
             return
         try:
-            plan = self.recommendation.plan(snapshot, pane.choices)
+            prepared = make_plan(self.recommendation, snapshot, pane.choices)
             remember(snapshot.cluster, self.recommendation, pane.choices)
         except (WizardError, OSError) as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        self._preview(plan)
+        self._preview(prepared.plan, prepared.secrets)
 
-    def _preview(self, plan: Plan) -> None:
+    def _preview(self, plan: Plan, secrets: Mapping[str, SecretStr] | None = None) -> None:
+        """``secrets``: what the plan needs, if that is known already."""
+        self._secrets = secrets
         self.query_one(PreviewPane).tell(plan)
         self._go("preview")
 
@@ -257,8 +264,13 @@ class RecommendationScreen(WizardScreen):
             self._gate = LockGate(self.wizard, lambda token: self._run(plan, token))
 
     def _run(self, plan: Plan, break_lock: str = "") -> None:
+        with_secrets(
+            self.wizard, plan, lambda secrets: self._begin(plan, secrets, break_lock), self._secrets
+        )
+
+    def _begin(self, plan: Plan, secrets: Mapping[str, SecretStr], break_lock: str) -> None:
         try:
-            self.wizard.start_run(plan, break_lock)
+            self.wizard.start_run(plan, secrets, break_lock)
         except (WizardError, OSError) as error:
             self.notify(f"the run could not be started: {error}", severity="error", markup=False)
             return

@@ -17,7 +17,9 @@ from deiswizard.commands.following import to_the_end
 from deiswizard.commands.opening import opened
 from deiswizard.commands.plan import answers_of, plans_for, text_of
 from deiswizard.commands.saying import result, talk
+from deiswizard.commands.secrets import ask_secret
 from deiswizard.errors import AnswersError
+from deiswizard.materials import Prepared, refuse_lacking, secrets_for
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step
 from deiswizard.recommendations import catalogue
@@ -58,6 +60,11 @@ def saved_plan(path: Path) -> Plan:
         raise AnswersError(
             f"{path} is not a saved plan", said=str(error.errors()[0]["msg"])
         ) from error
+
+
+def prepared(plan: Plan) -> Prepared:
+    """A plan that was made before, with its secrets. Raises PreconditionError."""
+    return Prepared(plan, secrets_for(plan, ask_secret))
 
 
 class Narrator:
@@ -112,10 +119,18 @@ class Narrator:
                 pass
 
 
-def run_plan(session: Session, plan: Plan, before: Snapshot, break_lock: str = "") -> RunState:
-    """Run to the end, telling it."""
-    tell = Narrator(plan).tell
-    return to_the_end(session.start(plan, before=before, break_lock=break_lock, on_event=tell))
+def run_plan(
+    session: Session, prepared: Prepared, before: Snapshot, break_lock: str = ""
+) -> RunState:
+    """Run to the end, telling it. Raises PreconditionError before anything has run."""
+    run = session.start(
+        prepared.plan,
+        before=before,
+        secrets=prepared.secrets,
+        break_lock=break_lock,
+        on_event=Narrator(prepared.plan).tell,
+    )
+    return to_the_end(run)
 
 
 def agreed(plan: Plan, yes: bool, question: str = "Run this?") -> bool:
@@ -130,19 +145,24 @@ def agreed(plan: Plan, yes: bool, question: str = "Run this?") -> bool:
     return input().strip().lower() in ("y", "yes")
 
 
-def run_all(args: argparse.Namespace, session: Session, plans: list[Plan], before: Snapshot) -> int:
+def run_all(
+    args: argparse.Namespace, session: Session, plans: Sequence[Prepared], before: Snapshot
+) -> int:
     """Run plans one after the other; stops at the first that is not done.
 
     Raises:
+        PreconditionError: one lacks a secret; nothing has run.
         LockedError: the lock was to be broken, but is not whose it was said to be.
     """
     states: list[RunState] = []
-    for number, plan in enumerate(plans):
-        if not agreed(plan, args.yes):
+    for one in plans:
+        refuse_lacking(one.plan, (name for name in one.plan.secrets if name not in one.secrets))
+    for number, one in enumerate(plans):
+        if not agreed(one.plan, args.yes):
             return FAILED
         if number:
             before = session.look()
-        states.append(run_plan(session, plan, before, token_to_break(session, args)))
+        states.append(run_plan(session, one, before, token_to_break(session, args)))
         if states[-1].status is not RunStatus.DONE:
             break
     return ended(states, args.json)
@@ -180,7 +200,7 @@ def run(args: argparse.Namespace) -> int:
     is_saved = args.what[0].endswith(".json")
     if is_saved and len(args.what) > 1:
         raise AnswersError("one saved plan at a time", do="call apply once for each")
-    saved = [saved_plan(Path(args.what[0]))] if is_saved else []
+    saved = [prepared(saved_plan(Path(args.what[0])))] if is_saved else []
     answers = answers_of(args)
     if not is_saved:
         for name in args.what:

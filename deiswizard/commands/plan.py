@@ -10,7 +10,9 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.opening import opened
 from deiswizard.commands.saving import save
 from deiswizard.commands.saying import result, talk
+from deiswizard.commands.secrets import ask_secret
 from deiswizard.errors import AnswersError
+from deiswizard.materials import Prepared, make_plan
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import View, as_text
 from deiswizard.plan.script import script
@@ -27,10 +29,10 @@ def answers_of(args: argparse.Namespace) -> AnswersFile:
     return load(args.answers, ids) if args.answers else AnswersFile(Path("(defaults)"), {}, {})
 
 
-def plans_for(names: list[str], answers: AnswersFile, snapshot: Snapshot) -> list[Plan]:
+def plans_for(names: list[str], answers: AnswersFile, snapshot: Snapshot) -> list[Prepared]:
     """A plan for each named recommendation. Raises AnswersError, PreconditionError."""
     chosen = [catalogue.named(name) for name in names]
-    return [r.plan(snapshot, answers.choices_for(r, snapshot)) for r in chosen]
+    return [make_plan(r, snapshot, answers.choices_for(r, snapshot, ask_secret)) for r in chosen]
 
 
 def text_of(plan: Plan) -> str:
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise AnswersError("--script writes one plan", do="name one recommendation")
     with opened(args) as session:
         snapshot = session.look()
-        plans = plans_for(args.recommendations, answers, snapshot)
+        plans = [one.plan for one in plans_for(args.recommendations, answers, snapshot)]
         reach = session.reach(snapshot)
     if args.script:
         text = script(plans[0], reach)

@@ -9,6 +9,8 @@ from deiswizard.commands.breaking import token_to_break
 from deiswizard.commands.following import to_the_end
 from deiswizard.commands.opening import opened
 from deiswizard.commands.saying import talk
+from deiswizard.commands.secrets import ask_secret
+from deiswizard.materials import secrets_for
 from deiswizard.run import handover
 from deiswizard.run.folders import find_run
 from deiswizard.run.live import LiveRun
@@ -23,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     if found.is_live and not args.take_over:
         return follow(args, found)
     talk("\n".join(lines(found.state)))
+    secrets = secrets_for(found.plan, ask_secret)
     with opened(args, run=folder) as session:
         before = session.look()
         if args.take_over:
@@ -33,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         run = session.resume(
             found,
             before=before,
+            secrets=secrets,
             break_lock=token_to_break(session, args),
             on_event=Narrator(found.plan).tell,
         )

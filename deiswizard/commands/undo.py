@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from deiswizard.commands.apply import run_all
+from deiswizard.commands.apply import prepared, run_all
 from deiswizard.commands.opening import opened
 from deiswizard.run.folders import find_run
 from deiswizard.run.replay import final_state
@@ -17,4 +17,4 @@ def run(args: argparse.Namespace) -> int:
     state = final_state(folder)
     with opened(args, run=folder) as session:
         before = session.look()
-        return run_all(args, session, [undo_plan(state, before)], before)
+        return run_all(args, session, [prepared(undo_plan(state, before))], before)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from deiswizard.frozen import Frozen
-from deiswizard.plan.step import Step
+from deiswizard.plan.step import SECRET, Step
 from deiswizard.vocabulary import Danger
 
 
@@ -96,7 +96,8 @@ class Plan(Frozen):
 
     ``choices`` are the choices it was made from, as JSON without secrets. ``undo`` are the stages
     that take it back, what was done last first; empty when ``impact.undo`` says that it cannot be or
-    needs not be. ``undo_of`` is the run that an undo takes back.
+    needs not be. ``undo_of`` is the run that an undo takes back. ``fingerprints`` tell what was read
+    on the operator's machine from anything else that stands there later.
     """
 
     version: Literal[1] = 1
@@ -109,7 +110,7 @@ class Plan(Frozen):
     impact: Impact
     basis: Basis
     undo: tuple[Stage, ...] = ()
-    secrets: tuple[str, ...] = ()
+    fingerprints: dict[str, str] = Field(default_factory=dict)
     is_undo: bool = False
     undo_of: str = ""
 
@@ -132,6 +133,14 @@ class Plan(Frozen):
         """Every step, in order."""
         for stage in self.stages:
             yield from stage.steps
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all secrets that its steps need."""
+        found: dict[str, None] = {}
+        for step in self.steps:
+            found |= dict.fromkeys(SECRET.findall(step.model_dump_json()))
+        return tuple(found)
 
     @property
     def is_empty(self) -> bool:

@@ -89,20 +89,12 @@ def script(plan: Plan, reach: Reach) -> str:
     body = list(Writer(reach).body(plan))
     text = "\n".join(body)
     helpers = [STOP, SAY]
-    if plan_secrets(plan):
+    if plan.secrets:
         helpers.append(ASK)
     if "agreed " in text:
         helpers.append(AGREED)
     head = [*_head(plan), "", *_login(reach), "", *(f"{helper}\n" for helper in helpers)]
     return "\n".join([*head, text]).rstrip("\n") + "\n"
-
-
-def plan_secrets(plan: Plan) -> tuple[str, ...]:
-    """The names of all secrets that its steps need."""
-    found: dict[str, None] = {}
-    for step in plan.steps:
-        found |= dict.fromkeys(SECRET.findall(step.model_dump_json()))
-    return tuple(found)
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -143,7 +135,7 @@ class Writer(Asking):
 
     def body(self, plan: Plan) -> Iterator[str]:
         """Secrets, the state the plan was made from, every stage, the way back."""
-        for name in plan_secrets(plan):
+        for name in plan.secrets:
             yield f"ask {word(name)}"
             yield f"{variable(name)}=$answer"
         yield from self._basis(plan.basis)

@@ -6,9 +6,11 @@ answers file and the docs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from pydantic import SecretStr
 
 from deiswizard.cluster.snapshot import Evidence, Question, Snapshot
 from deiswizard.frozen import Frozen
@@ -72,7 +74,7 @@ class Option:
     enabled: bool = True
 
 
-FieldKind = Literal["many", "one", "number", "list", "text", "secret"]
+FieldKind = Literal["many", "one", "number", "list", "text", "secret", "path", "flag"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class FormField:
     """How a field of the choices model is asked.
 
     ``kind``: ``many`` (tick boxes), ``one`` (radio), ``number``, ``list`` (free words, separated by
-    spaces or commas), ``text``, ``secret``. ``options`` and ``shown`` look at the snapshot and the
+    spaces or commas), ``text``, ``secret`` (a ``SecretStr``, empty by default; it is kept in no file),
+    ``path`` (a file on this machine), ``flag`` (a bool). ``options`` and ``shown`` look at the snapshot and the
     raw values so far (a dict of field name to value).
     """
 
@@ -100,6 +103,14 @@ class Recommendation:
     ``questions`` are read-only commands that the probe asks on its behalf, chosen from what the
     probe's first round found. ``check_choices`` judges choices against a snapshot, beyond what the
     model itself validates. ``plan`` raises PreconditionError when there can be no plan.
+
+    The one that is not pure is ``read``: it gets validated choices, reads the files of this machine
+    that they name, and answers a copy with what they hold, in fields that are left out of JSON
+    (``Field(default=None, exclude=True, repr=False)``), and what is wrong with them. A plan that was
+    saved, or a run that is taken up again, reads them again: ``fingerprints`` tells whether they are
+    the same, by digests that give nothing away (name in the operator's words to digest).
+    ``secrets`` are the secrets that the plan's steps need, by their names in ``${secret:NAME}``. One
+    that is typed has the name of its field (``-`` and ``_`` are the same).
     """
 
     id: str
@@ -115,3 +126,6 @@ class Recommendation:
     plan: Callable[[Snapshot, Any], Plan]
     verify: Callable[[Snapshot, Snapshot, Any], tuple[Check, ...]]
     questions: Callable[[Snapshot], tuple[Question, ...]] = field(default=lambda snapshot: ())
+    read: Callable[[Any], tuple[Any, tuple[Problem, ...]]] | None = None
+    secrets: Callable[[Any], Mapping[str, SecretStr]] = field(default=lambda choices: {})
+    fingerprints: Callable[[Any], Mapping[str, str]] = field(default=lambda choices: {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SecretStr
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -12,10 +13,18 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.recommendations.base import FormField, Problem
+from deiswizard.recommendations.base import FormField, Option, Problem
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import Symbols
 from deiswizard.screens.widgets.lists import MarkedList, RadioList, TickList
+from deiswizard.screens.widgets.path import PathAsked
+
+FLAG = "yes"
+
+
+def _text(value: Any) -> str:
+    """A value as it is typed; of a secret what was typed, not its mask."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 class FieldView(Vertical):
@@ -41,14 +50,21 @@ class FieldView(Vertical):
 
     def compose(self) -> ComposeResult:
         """By the field's kind."""
-        yield Static(Content(self.field.label), classes="label", markup=False)
+        if self.field.kind != "flag":
+            yield Static(Content(self.field.label), classes="label", markup=False)
         match self.field.kind:
+            case "flag":
+                option = Option(FLAG, self.field.label, explain=self.field.explain)
+                yield TickList((option,), [FLAG] if self._value else [], self._symbols)
+            case "path":
+                value = str(self._value or "")
+                yield PathAsked(self.field.label, value, self.field.placeholder)
             case "many":
                 yield TickList(self._options, self._value or (), self._symbols)
             case "one":
                 yield RadioList(self._options, [str(self._value)], self._symbols)
             case _:
-                text = " ".join(self._value) if self.field.kind == "list" else str(self._value)
+                text = " ".join(self._value) if self.field.kind == "list" else _text(self._value)
                 yield Input(
                     classes="asks",
                     value=text,
@@ -69,6 +85,8 @@ class FieldView(Vertical):
             case "many":
                 ticked = self.query_one(TickList).chosen
                 return [option.value for option in self._options if option.value in ticked]
+            case "flag":
+                return FLAG in self.query_one(TickList).chosen
             case "one":
                 return next(iter(self.query_one(RadioList).chosen), self._value)
             case "list":
@@ -112,7 +130,7 @@ class FieldView(Vertical):
         """What a value means; of no value in particular: what the field is about."""
         option = next((o for o in self._options if o.value == value), None)
         told = (option.explain, option.warning) if option else ()
-        words = "\n\n".join(part for part in (*told, self.field.explain) if part)
+        words = "\n\n".join(dict.fromkeys(part for part in (*told, self.field.explain) if part))
         self.post_message(self.Explained(option.label if option else self.field.label, words))
 
     def on_descendant_focus(self) -> None:

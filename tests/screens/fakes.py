@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.snapshot import Lock, Snapshot
@@ -72,6 +74,7 @@ class FakeSession:
     ) -> None:
         self.holders = list(holders)
         self.broken: list[str] = []
+        self.secrets: list[dict[str, SecretStr]] = []
         self.looks = list(looks) or [snapshot()]
         self.events = events or (lambda plan: ())
         self.runs: list[StillRun] = []
@@ -88,9 +91,15 @@ class FakeSession:
         return found
 
     def resume(
-        self, cut_off: Unfinished, *, before: Snapshot, interactive: bool = False
+        self,
+        cut_off: Unfinished,
+        *,
+        before: Snapshot,
+        secrets: Mapping[str, SecretStr] | None = None,
+        interactive: bool = False,
     ) -> StillRun:
         self.resumed.append(cut_off)
+        self.secrets.append(dict(secrets or {}))
         self.runs.append(StillRun(cut_off.plan, cut_off.events[1:]))
         return self.runs[-1]
 
@@ -113,9 +122,16 @@ class FakeSession:
         return found
 
     def start(
-        self, plan: Plan, *, before: Snapshot, interactive: bool = False, break_lock: str = ""
+        self,
+        plan: Plan,
+        *,
+        before: Snapshot,
+        secrets: Mapping[str, SecretStr] | None = None,
+        interactive: bool = False,
+        break_lock: str = "",
     ) -> StillRun:
         self.broken.append(break_lock)
+        self.secrets.append(dict(secrets or {}))
         self.runs.append(StillRun(plan, self.events(plan)))
         return self.runs[-1]
 

@@ -16,7 +16,7 @@ from deiswizard.plan import quoting
 from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs
 from deiswizard.plan.plan import Basis, FileBasis, KeyBasis, Plan
 from deiswizard.plan.reach import Reach, reach_of
-from deiswizard.plan.script import plan_secrets, script
+from deiswizard.plan.script import script
 from deiswizard.plan.step import (
     CommandStep,
     GuardStep,
@@ -176,7 +176,7 @@ def test_a_here_document_ends_where_its_text_does() -> None:
 def test_secrets_are_asked_for_once_and_stand_nowhere() -> None:
     plan = whole(secret="${secret:db/pass}x${secret:db.pass}")
     text = script(plan, DIRECT)
-    assert plan_secrets(plan) == ("db/pass", "db.pass")
+    assert plan.secrets == ("db/pass", "db.pass")
     assert text.count("\nask ") == 2 and "${secret:" not in text and "stty -echo" in text
     for line in text.splitlines():
         if '"$secret_' in line and not line.startswith("#"):

@@ -253,7 +253,8 @@ class BackupFact(Frozen):
 class Snapshot(Frozen):
     """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free.
 
-    ``backups`` are the verified ones that this machine knows of, the newest first.
+    ``backups`` are the verified ones that this machine knows of, the newest first. ``login`` are the
+    words of a command line that reach the same cluster.
     """
 
     version: Literal[1] = 1
@@ -270,6 +271,7 @@ class Snapshot(Frozen):
     unit_states: tuple[UnitState, ...] = ()
     answers: tuple[Answer, ...] = ()
     backups: tuple[BackupFact, ...] = ()
+    login: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
 
     @cached_property

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import preseed, registration
+from deiswizard.recommendations import backup, preseed, registration
 from deiswizard.recommendations.base import Recommendation
 
 ALL: tuple[Recommendation, ...] = tuple(
-    sorted((preseed.RECOMMENDATION, registration.RECOMMENDATION), key=lambda r: r.number)
+    sorted(
+        (preseed.RECOMMENDATION, backup.RECOMMENDATION, registration.RECOMMENDATION),
+        key=lambda r: r.number,
+    )
 )
 
 

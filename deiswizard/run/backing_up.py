@@ -55,9 +55,8 @@ def back_up(step: BackupStep, context: Context) -> Result:
 def _copied(size: int, count: int, seconds: float, left_out: tuple[str, ...]) -> Result:
     things = f", {count} in number" if count else ""
     said = f"{in_bytes(size)}{things} in {in_time(seconds)}"
-    if left_out:
-        return Result(StepStatus.WARNING, f"{said}; left out: {'; '.join(left_out)}")
-    return Result(StepStatus.DONE, said)
+    rest = f"; left out: {'; '.join(left_out)}" if left_out else ""
+    return Result(StepStatus.DONE, said + rest)
 
 
 def teller(step: str, context: Context) -> Callable[[int, int | None, int, int], None]:

@@ -229,7 +229,7 @@ def stopped_after(copying: Copying, count: int) -> None:
     original = job.moved
 
     def moved(*words: int) -> None:
-        original(*words)  # type: ignore[arg-type]
+        original(*words)
         if seen[-1][2] == count:
             raise CancelledError("killed")
 

@@ -57,12 +57,12 @@ class PretendCluster:
         self._unknown: list[str] = []
         self._servers: list[LoopbackServer] = []
         self.store = EtcdStore()
-        self.data_store = PretendStore()
+        self.data_store = PretendStore(is_new=not self.scenario.platform)
         self.ceph_health = self.scenario.ceph
         self.database = b""
         self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
         self.members = self.hosts[: self.scenario.members or len(self.hosts)]
-        self.placement = platform.place(self.hosts)
+        self.placement = platform.place(self.hosts) if self.scenario.platform else {}
         self._give_images()
         platform.fill(self)
         self.fleet = PretendFleet(self)
@@ -169,6 +169,11 @@ class PretendCluster:
         if host is None or host.is_down:
             return False
         return port == SSH_PORT or host.handler_for_port(port) is not None
+
+    def run_on_all(self, unit: str) -> None:
+        """One more global unit, running on every host that is up."""
+        self.placement[unit] = [host for host in self.hosts if not host.is_down]
+        platform.launch(self, unit)
 
     def add_host(self) -> PretendHost:
         """One more machine, with none of Deis's images; fleet gives it every global unit."""

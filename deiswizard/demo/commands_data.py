@@ -14,10 +14,7 @@ from deiswizard.demo.shell import Process
 if TYPE_CHECKING:
     from deiswizard.demo.host import PretendHost
 
-DATABASE, ADMIN, VOLUME = (
-    f"deis-{name}.service" for name in ("database", "store-admin", "store-volume")
-)
-MOUNT = "/var/lib/deis/store"
+DATABASE = "deis-database.service"
 ROWS = 9000
 RATE = 3_000_000
 """Bytes a second of a dump at speed 1."""
@@ -83,7 +80,7 @@ def docker_exec(
         return 0
     if container != "deis-database":
         return None
-    if host not in cluster.placement[DATABASE]:
+    if host not in cluster.placement.get(DATABASE, []):
         return _no_container(process, container)
     text = words[-1] if words else ""
     if words[-1:] == ["pg_dumpall"]:

@@ -15,6 +15,7 @@ from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.http_base import Handler, serve_on
+from deiswizard.demo.platform import MOUNTS
 from deiswizard.demo.s3 import S3Handler
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
@@ -27,10 +28,6 @@ DISK = 40 * GB
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALMOST_FULL = int(0.4 * GB)
 GATEWAY, GATEWAY_PORT = "deis-store-gateway@1.service", 8888
-MOUNTS = """\
-/dev/sda9 / ext4 rw,relatime 0 0
-10.21.2.11:6789,10.21.2.12:6789:/ /var/lib/deis/store ceph rw,relatime,name=admin,secret=<hidden> 0 0
-"""
 
 
 class PretendHost:
@@ -57,7 +54,7 @@ class PretendHost:
                 "/etc/deis-release": f"DEIS_RELEASE={release}\n",
                 "/etc/environment": f"COREOS_PRIVATE_IPV4={self.address}\n"
                 f"COREOS_PUBLIC_IPV4=203.0.113.{10 + number}\n",
-                "/proc/mounts": MOUNTS,
+                "/proc/mounts": MOUNTS if cluster.scenario.platform else "",
                 "/etc/machine-id": f"{self.machine_id}\n",
                 "/etc/hostname": f"{self.name}\n",
                 BOOT_ID: f"{uuid.uuid4()}\n",
@@ -121,7 +118,7 @@ class PretendHost:
             return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375 and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)
-        if port == GATEWAY_PORT and self in self.cluster.placement[GATEWAY]:
+        if port == GATEWAY_PORT and self in self.cluster.placement.get(GATEWAY, []):
             return lambda *args: S3Handler(self, *args)
         return None
 

@@ -49,8 +49,8 @@ def first_buckets() -> dict[str, dict[str, bytes]]:
 class PretendStore:
     """The buckets, and uploads in parts that are not complete yet."""
 
-    def __init__(self) -> None:
-        self.buckets = first_buckets()
+    def __init__(self, *, is_new: bool = False) -> None:
+        self.buckets: dict[str, dict[str, bytes]] = {} if is_new else first_buckets()
         self.uploads: dict[str, dict[int, bytes]] = {}
 
 

@@ -17,7 +17,7 @@ PREFIX, SUFFIX = "demo-", ".yaml"
 class Scenario(Frozen):
     """A pretend cluster before anything is done to it. Hosts are named deis-1, deis-2 ...
 
-    ``images`` says which images a host has: those of the components that run there, or all.
+    ``platform`` False: Deis is not installed yet. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -34,6 +34,7 @@ class Scenario(Frozen):
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
     store_admin: bool = False
+    platform: bool = True
     ceph: str = "HEALTH_OK"
     keys: dict[str, str] = Field(default_factory=dict)
 

@@ -60,17 +60,15 @@ class RestoreStep(_Backup):
 
     ``to`` is where: ``check`` (nowhere: only read), ``etcd``, ``bucket``, ``volume``, ``database``.
     ``keys`` are the etcd keys to write; ``private_key`` the file that opens what was sealed for a
-    recipient; ``through``, ``gateway`` and ``port`` are the new store gateway's.
+    recipient. Where the store gateway is, etcd tells when the step is done. ``host`` is the one that
+    is written to, or gone through.
     """
 
     kind: Literal["restore"] = "restore"
     part: Part
-    to: Literal["check", "etcd", "bucket", "volume", "database", "scratch"]
+    to: Literal["check", "etcd", "bucket", "volume", "database"]
     keys: tuple[str, ...] = ()
-    gateway: str = ""
-    port: int = 8888
     private_key: str = ""
-    scratch: str = ""
 
 
 def _into(step: _Backup, file: str) -> str:
@@ -144,12 +142,7 @@ def shown_restore(step: RestoreStep) -> str:
             return f"sudo tar -xf - -C /var/lib/deis < {file}"
         case "database":
             return f"docker exec -i deis-database sudo -u postgres psql -X -q < {file}"
-        case "scratch":
-            return f"psql -X -q < {file}   # into the scratch database"
         case _:
             bucket = source.bucket if isinstance(source, BucketSource) else ""
-            gateway = f"{step.gateway}:{step.port}"
-            return (
-                f"s3cmd --no-ssl --host={gateway} --host-bucket={gateway} "
-                f"sync {shlex.quote(step.place.file(step.backup, source.name))} s3://{bucket}"
-            )
+            where = shlex.quote(step.place.file(step.backup, source.name))
+            return f"s3cmd --no-ssl --host=GATEWAY:8888 sync {where} s3://{bucket}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deiswizard.plan.backup_steps import BackupTaskStep
+from deiswizard.plan.backup_steps import BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone, UnitGone
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan, Stage
@@ -89,6 +89,8 @@ def place_of(step: Step) -> str:
     (etcd).
     """
     if isinstance(step, BackupTaskStep | HereStep | HereFileStep):
+        return HERE
+    if isinstance(step, RestoreStep) and step.to == "check":
         return HERE
     if step.host:
         return step.host

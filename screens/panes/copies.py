@@ -34,8 +34,6 @@ def _verb(step: Step) -> str:
             return "copy"
         case RestoreStep(to="check") | BackupTaskStep():
             return "read again"
-        case RestoreStep(to="scratch"):
-            return "try"
     return "restore"
 
 

@@ -62,6 +62,11 @@ async def walk(pilot: Pilot[Any]) -> None:
     await pilot.press("enter")
     await shows(pilot, "Registration mode", "ok")
     await pilot.press("down", "enter")
+    await shows(pilot, "What to copy", "Where to")
+    take(pilot, "backup-choose")
+    await pilot.press("escape")
+    await shows(pilot, "Registration mode", "looked")
+    await pilot.press("down", "enter")
     await shows(pilot, "Choose", "admin")
     take(pilot, "registration-choose")
 

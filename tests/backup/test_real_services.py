@@ -36,7 +36,8 @@ from tests.flows.commands import deiswizard
 from tests.postgres import Postgres, docker_stand_in, fill, postgres, why_no_postgres
 from tests.ssh.helpers import open_link
 from tests.sshd import free_port, sshd, why_no_sshd
-from tests.unit.memory_cluster import MemoryFleet, plan_of, stage
+from tests.unit.memory_cluster import plan_of, stage
+from tests.unit.memory_fleet import MemoryFleet
 
 WHY = why_no_sshd() or why_no_postgres()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=WHY or "-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from deiswizard.run.journal import read_journal
 from tests.backup.conftest import S3, s3, s3_server  # noqa: F401
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import Pretended
-from tests.flows.commands import deiswizard
+from tests.flows.commands import LIMIT, deiswizard
 from tests.flows.running import Events, running
 
 WORDS = "correct horse battery staple"
@@ -241,8 +242,6 @@ def test_too_little_room_is_said_before_anything_is_copied(
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Path]:
-    import subprocess
-
     folder = tmp_path / "tiny"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -251,3 +250,37 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no file system can be mounted here: {made.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+CRONTAB = """\
+#!/bin/sh
+[ "$1" = -l ] && { cat "$CRON_FILE" 2>/dev/null || exit 1; exit; }
+cat > "$CRON_FILE"
+"""
+
+
+def test_a_schedule_is_set_up_runs_by_itself_and_is_taken_back(
+    cluster: Pretended, tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "crontab").write_text(CRONTAB)
+    (tmp_path / "bin" / "crontab").chmod(0o755)
+    table = tmp_path / "crontab"
+    table.write_text("0 1 * * * echo of another\n")
+    monkeypatch.setenv("CRON_FILE", str(table))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    nightly = chosen(tmp_path, kept, "what: [etcd]", "schedule: cron", "schedule_at: '04:30'")
+    done = deiswizard("apply", "backup", "-a", nightly, "--yes", *cluster.flags())
+    assert done.code == 0, done.err
+    other, line = table.read_text().splitlines()
+    assert other == "0 1 * * * echo of another" and line.startswith("30 4 * * * ")
+    command = line.removeprefix("30 4 * * * ").partition(" # deiswizard-backup-")[0]
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT)
+    assert ran.returncode == 0, ran.stderr
+    assert len(manifests(kept)) == 2
+    runs = sorted(path.name for path in (tmp_path / "state" / "runs").iterdir())
+    back = deiswizard("undo", runs[0], "--yes", *cluster.flags())
+    assert back.code == 0, back.err
+    assert table.read_text() == "0 1 * * * echo of another\n"
+    assert not list((tmp_path / "config").glob("deiswizard-backup-*"))
+    assert len(manifests(kept)) == 1

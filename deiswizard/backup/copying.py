@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deiswizard.backup.content import Tail
 from deiswizard.backup.data import (
@@ -21,9 +22,11 @@ from deiswizard.backup.data import (
     VolumeSource,
 )
 from deiswizard.backup.places import Store
-from deiswizard.backup.sealing import Sealer
 from deiswizard.cluster.access import ByteSink, ClusterAccess, CommandResult
 from deiswizard.errors import CancelledError, StepError
+
+if TYPE_CHECKING:
+    from deiswizard.backup.sealing import Sealer
 
 DUMP = "docker exec deis-database sudo -u postgres pg_dumpall"
 NO_MOUNT = 9

@@ -55,6 +55,7 @@ WHERE = (
     Option(
         "folder",
         "a folder of this machine",
+        recommended=True,
         explain="The folder is for you alone (0700), its files 0600. Each is written beside, and gets "
         "its name when it is whole.",
     ),
@@ -69,12 +70,6 @@ WHERE = (
 
 ENCRYPTION = (
     Option(
-        "none",
-        "none",
-        explain="The files are as they are. They hold password hashes, SSH keys and TLS keys.",
-        warning="whoever reads the copy has the cluster's secrets",
-    ),
-    Option(
         "passphrase",
         "with a passphrase",
         recommended=True,
@@ -88,13 +83,19 @@ ENCRYPTION = (
         "machine. Right for a schedule. Make one: openssl genpkey -algorithm X25519 -out backup.key; "
         "openssl pkey -in backup.key -pubout -out backup.pub",
     ),
+    Option(
+        "none",
+        "none",
+        explain="The files are as they are. They hold password hashes, SSH keys and TLS keys.",
+        warning="whoever reads the copy has the cluster's secrets",
+    ),
 )
 
 SCHEDULE = (
-    Option("none", "none", explain="Nothing is set up. A schedule that is there stays."),
     Option(
         "timer",
         "a systemd timer",
+        recommended=True,
         explain="A service and a timer of this machine that run deiswizard apply backup every day. "
         "The files stand in the preview.",
     ),
@@ -103,6 +104,7 @@ SCHEDULE = (
         "a cron line",
         explain="A line in your crontab on this machine. It stands in the preview.",
     ),
+    Option("none", "none", explain="Nothing is set up. A schedule that is there stays."),
 )
 
 

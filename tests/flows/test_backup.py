@@ -255,7 +255,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 CRONTAB = """\
 #!/bin/sh
 [ "$1" = -l ] && { cat "$CRON_FILE" 2>/dev/null || exit 1; exit; }
-cat > "$CRON_FILE"
+cat > "$CRON_FILE.new" && mv "$CRON_FILE.new" "$CRON_FILE"
 """
 
 

@@ -48,11 +48,12 @@ def report(now: Snapshot, *runs: PastRun) -> Report:
 
 def judged(*statuses: Status) -> Report:
     """A report whose recommendations have these statuses."""
+    some = catalogue.ALL[: len(statuses)]
     assessments = {
         r.id: Assessment(recommendation=r.id, status=status, now="now")
-        for r, status in zip(catalogue.ALL, statuses, strict=True)
+        for r, status in zip(some, statuses, strict=True)
     }
-    return report_of(snapshot(), catalogue.ALL, assessments, (), "9.8")
+    return report_of(snapshot(), some, assessments, (), "9.8")
 
 
 class Reader(HTMLParser):
@@ -104,7 +105,7 @@ def test_both_forms_say_everything_in_the_documents_order(form: str) -> None:
     text = Reader(page).text if form == "html" else page
     for words in (
         "prod-eu", "v1.13.4", "2.3.8, 2 members, healthy", "core@10.21.2.11",
-        "0 of 2 recommendations ok", "Preseeding containers", "Registration mode",
+        f"0 of {len(catalogue.ALL)} recommendations ok", "Preseeding containers", "Registration mode",
         "enabled (anyone may register)", "Why it matters:", "○ to do", "Evidence: ",
         "deiswizard open registration", "Docker 1.12.6, etcd 2.3.8", "37.0 GB of 40.0 GB free",
         "not looked at", "it is down", "wake it", "fleet is odd", "said ", "20261122-223104",

@@ -87,14 +87,17 @@ def choices_again(plan: Plan, secrets: Mapping[str, SecretStr]) -> Choices:
             do="put back what is missing, or make a new plan",
         )
     now = recommendation.fingerprints(choices)
-    changed = [name for name, was in plan.fingerprints.items() if now.get(name) != was]
-    if changed:
+    _refuse_changed(plan, (name for name, was in plan.fingerprints.items() if now.get(name) != was))
+    return choices
+
+
+def _refuse_changed(plan: Plan, names: Iterable[str]) -> None:
+    if changed := ", ".join(names):
         raise PreconditionError(
-            f"{', '.join(changed)}: another one than the plan '{plan.title}' was made with",
+            f"{changed}: another one than the plan '{plan.title}' was made with",
             state="nothing was changed",
             do="put the former one back, or make a new plan",
         )
-    return choices
 
 
 def to_type(plan: Plan) -> tuple[FormField, ...]:
@@ -108,7 +111,11 @@ def to_type(plan: Plan) -> tuple[FormField, ...]:
     recommendation = catalogue.named(plan.recommendation)
     fields = secret_fields(recommendation)
     choices, problems = _rebuilt(recommendation, plan, {})
-    have = secrets_in(recommendation, choices) if choices is not None else {}
+    have: dict[str, SecretStr] = {}
+    if choices is not None:
+        have = secrets_in(recommendation, choices)
+        now, was = recommendation.fingerprints(choices), plan.fingerprints
+        _refuse_changed(plan, (name for name in now if now[name] != was.get(name, now[name])))
     lacking = {variable_of(name) for name in plan.secrets if name not in have}
     blocked = {problem.field for problem in problems if problem.blocks}
     asked = tuple(f for f in fields if variable_of(f.name) in lacking or f.name in blocked)

@@ -16,12 +16,13 @@ T = TypeVar("T")
 class Timed:
     """A channel of which nothing may take longer than until ``deadline`` (``time.monotonic``).
 
-    Closing is left to whoever opened the channel.
+    ``first`` goes out together with whatever is sent first. Closing is left to whoever opened it.
     """
 
-    def __init__(self, channel: Any, deadline: float) -> None:
+    def __init__(self, channel: Any, deadline: float, first: bytes = b"") -> None:
         self._channel = channel
         self._deadline = deadline
+        self._first = first
 
     def _hurry(self) -> None:
         left = self._deadline - time.monotonic()
@@ -38,7 +39,8 @@ class Timed:
     def sendall(self, data: bytes) -> None:
         """As a socket's. Raises TimeoutError, OSError, EOFError."""
         self._hurry()
-        self._channel.sendall(data)
+        first, self._first = self._first, b""
+        self._channel.sendall(first + data)
 
     def makefile(self, mode: str = "rb") -> io.BufferedReader:
         """For ``http.client``, which only reads."""

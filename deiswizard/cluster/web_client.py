@@ -50,19 +50,21 @@ def _kept(text: str) -> str:
 
 @contextlib.contextmanager
 def _connected(request: WebRequest, open_tcp: OpenTcp, seconds: float) -> Any:
-    """A channel with the PROXY line sent, where there is to be one."""
+    """A channel that begins with the PROXY line, where there is to be one."""
     channel = open_tcp(request.address, request.port)
     try:
-        stream = Timed(channel, time.monotonic() + seconds)
-        if request.proxy_from:
-            family = "TCP6" if ":" in request.proxy_from else "TCP4"
-            here = "::1" if family == "TCP6" and ":" not in request.address else request.address
-            line = f"PROXY {family} {request.proxy_from} {here} 56324 {request.port}\r\n"
-            stream.sendall(line.encode())
-        yield stream
+        yield Timed(channel, time.monotonic() + seconds, _proxy_line(request))
     finally:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             channel.close()
+
+
+def _proxy_line(request: WebRequest) -> bytes:
+    if not request.proxy_from:
+        return b""
+    family = "TCP6" if ":" in request.proxy_from else "TCP4"
+    here = "::1" if family == "TCP6" and ":" not in request.address else request.address
+    return f"PROXY {family} {request.proxy_from} {here} 56324 {request.port}\r\n".encode()
 
 
 def _judging(request: WebRequest) -> ssl.SSLContext:

@@ -25,6 +25,7 @@ from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
+from deiswizard.demo.router import Routers
 from deiswizard.demo.s3 import PretendStore
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
@@ -67,6 +68,8 @@ class PretendCluster:
         platform.fill(self)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
+        self.routers = Routers(self.store, speed, lambda: self.is_closed)
+        self.routers.start()
         private, self.client_key = _new_key()
         self.key_file.write_bytes(private)
         self.key_file.chmod(0o600)
@@ -168,7 +171,7 @@ class PretendCluster:
         host = self.host_at(seen_from, address)
         if host is None or host.is_down:
             return False
-        return port == SSH_PORT or host.handler_for_port(port) is not None
+        return port == SSH_PORT or host.listens(port)
 
     def run_on_all(self, unit: str) -> None:
         """One more global unit, running on every host that is up."""

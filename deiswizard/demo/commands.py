@@ -208,10 +208,17 @@ def docker(host: PretendHost, process: Process) -> int:
         case ["rmi", name]:
             process.out(f"Untagged: {name}\n" if host.engine.remove(name) else "")
             return 0
+        case ["exec", "deis-router", "/opt/nginx/sbin/nginx", "-t"]:
+            if not host.has_router:
+                process.err("Error response from daemon: No such container: deis-router\n")
+                return 1
+            status, said = host.cluster.routers.test()
+            process.err(said)
+            return status
         case ["exec", "-i", container, *rest] | ["exec", container, *rest]:
-            status = docker_exec(host, process, container, rest)
-            if status is not None:
-                return status
+            answered = docker_exec(host, process, container, rest)
+            if answered is not None:
+                return answered
     host.cluster.note_unknown(shlex.join(process.args))
     process.err(f"docker: '{' '.join(words[:1])}' is not a docker command.\n")
     return 127

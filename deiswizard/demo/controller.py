@@ -37,6 +37,14 @@ class Controller:
             self._mode = self._store.value(KEY)
         return self._mode
 
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body for somebody without a token: only its health is for everybody."""
+        if path == "/healthz":
+            return 200, b""
+        if path.startswith("/v1/"):
+            return 401, b'{"detail": "Authentication credentials were not provided."}'
+        return 404, b"<h1>Not Found</h1>"
+
     def register(self) -> tuple[int, str]:
         """Status and body for an anonymous, empty request: permission first, then the form."""
         match self._follow():

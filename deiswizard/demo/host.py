@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from deiswizard.demo import router
 from deiswizard.demo.commands import COMMANDS
 from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
@@ -112,8 +113,18 @@ class PretendHost:
         """Run a command line on behalf of a running command (sudo, sh -c)."""
         return self._shell.run(text, process)
 
+    @property
+    def has_router(self) -> bool:
+        """Whether one of Deis' routers runs here."""
+        units = (unit for unit in self.cluster.placement if unit.startswith("deis-router@"))
+        return any(self in self.cluster.placement[unit] for unit in units)
+
+    def listens(self, port: int) -> bool:
+        """Whether a channel to that port is opened."""
+        return self.handler_for_port(port) is not None or (port in router.PORTS and self.has_router)
+
     def handler_for_port(self, port: int) -> Callable[..., Handler] | None:
-        """What listens on a port of this host."""
+        """What speaks plain HTTP on a port of this host, besides the router."""
         if port in (2379, 4001):
             return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375 and self.engine_runs:
@@ -130,8 +141,11 @@ class PretendHost:
             return lambda *args: FleetHandler(self.cluster, *args)
         return None
 
-    def serve_port(self, port: int, connection: Any) -> None:
-        """Speak to whoever opened a channel to a port that is served."""
+    def serve_port(self, port: int, connection: Any, peer: str) -> None:
+        """Speak to whoever opened a channel to a port that is served; ``peer`` is the address of that."""
+        if port in router.PORTS:
+            router.serve(self, port, connection, peer)
+            return
         handler = self.handler_for_port(port)
         assert handler is not None
         serve_on(handler, connection)

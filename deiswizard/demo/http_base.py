@@ -74,8 +74,8 @@ class _Writer:
         """Nothing is held back."""
 
 
-def serve_on(make: Callable[..., Handler], connection: Any) -> None:
-    """Speak HTTP on one connection in a thread of its own until the client leaves."""
+def serve_on(make: Callable[..., Handler], connection: Any, *, waits: bool = False) -> None:
+    """Speak HTTP on one connection until the client leaves, in a thread of its own unless ``waits``."""
 
     def work() -> None:
         with contextlib.suppress(Exception):
@@ -83,7 +83,10 @@ def serve_on(make: Callable[..., Handler], connection: Any) -> None:
         with contextlib.suppress(Exception):
             connection.close()
 
-    threading.Thread(target=work, name="pretend-http", daemon=True).start()
+    if waits:
+        work()
+    else:
+        threading.Thread(target=work, name="pretend-http", daemon=True).start()
 
 
 class LoopbackServer:

@@ -104,10 +104,39 @@ def fill(cluster: PretendCluster) -> None:
         store.put("/deis/controller/registrationMode", scenario.registration)
     for unit in COMPONENTS:
         announce(cluster, unit)
+    _apps(cluster)
     _fleet(cluster)
     for name in settings:
         _age(cluster, name)
     _age(cluster, "/deis/controller/registrationMode")
+
+
+APPS = {
+    "shop": {"database_url": "postgres://shop:pretend-shop-password@db/shop", "workers": "4"},
+    "blog": {"title": "It runs"},
+}
+"""Apps and their configuration: the controller writes its names in small letters."""
+
+DOMAINS = {"www.shop.example.com": "shop"}
+
+
+def _apps(cluster: PretendCluster) -> None:
+    """What the controller writes of apps, and the publisher of their containers as long as they live."""
+    store, hosts = cluster.store, [host for host in cluster.hosts if not host.is_down]
+    for number, (app, config) in enumerate(APPS.items()):
+        store.put(f"/deis/services/{app}", "", is_dir=True)
+        address = hosts[number % len(hosts)].address
+        key = f"/deis/services/{app}/{app}_v2.web.1"
+        store.put(key, f"{address}:{49153 + number}", is_heartbeat=True)
+        for name, value in config.items():
+            store.put(f"/deis/config/{app}/{name}", value)
+            _age(cluster, f"/deis/config/{app}/{name}")
+    for domain, app in DOMAINS.items():
+        store.put(f"/deis/domains/{domain}", app)
+        _age(cluster, f"/deis/domains/{domain}")
+    gateway = cluster.placement["deis-store-gateway@1.service"][0]
+    store.put("/deis/store/gateway/host", gateway.address, is_heartbeat=True)
+    store.put("/deis/store/gateway/port", "8888", is_heartbeat=True)
 
 
 def _age(cluster: PretendCluster, key: str) -> None:

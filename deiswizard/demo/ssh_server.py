@@ -21,6 +21,7 @@ READS_STDIN = re.compile(
 
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 SSH_PORT = 22
+LOOPBACK, DOCKER_BRIDGE = ("127.0.0.1", "localhost"), "172.17.0.1"
 
 
 class _Server(paramiko.ServerInterface):
@@ -147,7 +148,11 @@ class ServerTransport(paramiko.Transport):
         if port == SSH_PORT:
             ServerTransport(channel, host, self._cluster).serve()
         else:
-            host.serve_port(port, channel)
+            host.serve_port(port, channel, self._seen_as(address))
+
+    def _seen_as(self, address: str) -> str:
+        """Whom a published port sees: docker's own bridge for what comes from the host itself."""
+        return DOCKER_BRIDGE if address in LOOPBACK else self._host.address
 
     def _execute(self, channel: paramiko.Channel, command: str) -> None:
         gone = threading.Event()

@@ -18,6 +18,7 @@ from deiswizard.plan.reach import Reach
 from deiswizard.plan.script import script
 from deiswizard.plan.step import (
     CommandStep,
+    CopyKeyStep,
     GuardStep,
     PullStep,
     RemoveKeyStep,
@@ -127,6 +128,7 @@ def test_a_guard_that_does_not_hold_stops_it_before_the_change(
 def test_every_kind_of_step_does_what_it_says(pretend: PretendCluster, reach: Reach) -> None:
     pretend.store.put("/t/old", "x")
     old = pretend.store.get("/t/old")["node"]["modifiedIndex"]
+    pretend.store.put("/t/old2", "x")
     pretend.store.put("/t/gone", "x")
     gone = pretend.store.get("/t/gone")["node"]["modifiedIndex"]
     unit = '[Unit]\nDescription=it\'s "100%" $HOME\n'
@@ -139,6 +141,9 @@ def test_every_kind_of_step_does_what_it_says(pretend: PretendCluster, reach: Re
         WriteKeyStep(id="5", title="e", key="/t/new", value="${secret:pass}", expect=0),
         WriteKeyStep(id="6", title="f", key="/t/dash", value="-two\nlines\n"),
         RemoveKeyStep(id="7", title="g", key="/t/gone", expect=gone),
+        CopyKeyStep(id="14", title="n", source="/t/dash", key="/t/copy", expect=0),
+        CopyKeyStep(id="15", title="o", source="/t/gone", key="/t/old2"),
+        CopyKeyStep(id="16", title="p", source="/t/gone", key="/t/never"),
         PullStep(id="8", title="h", host="deis-2", image="alpine:3.2", way=JobWay.UNIT),
         GuardStep(id="9", title="i", host="deis-2", condition=says, otherwise="no"),
         WaitStep(id="10", title="j", condition=KeyIs(key="/t/old", value="it's new"), waiting_for="it"),
@@ -159,8 +164,10 @@ def test_every_kind_of_step_does_what_it_says(pretend: PretendCluster, reach: Re
     assert files[1]("/etc/a.service") == unit.encode()
     assert files[2]("/b") == b"p=${secret:b p}s3 cr'et$%\t"
     assert files[2]("/c") == b"a s3 cr'et$% z"
-    values = [pretend.store.value(f"/t/{name}") for name in ("old", "new", "dash", "gone")]
-    assert values == ["it's new", "s3 cr'et$%", "-two\nlines\n", None]
+    names = ("old", "new", "dash", "gone", "copy", "old2", "never")
+    values = [pretend.store.value(f"/t/{name}") for name in names]
+    two = "-two\nlines\n"
+    assert values == ["it's new", "s3 cr'et$%", two, None, two, None, None]
     assert pretend.hosts[1].engine.has("alpine:3.2")
     assert "s3 cr" not in done.stdout + done.stderr + text
 

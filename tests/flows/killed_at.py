@@ -16,9 +16,11 @@ from typing import Any
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
 from deiswizard.plan.conditions import CommandSays, KeyIs
+from deiswizard.plan.keeping import kept_key
 from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     CommandStep,
+    CopyKeyStep,
     GuardStep,
     JobStep,
     PullStep,
@@ -32,9 +34,10 @@ from deiswizard.session import Session
 from deiswizard.vocabulary import Danger, JobWay
 
 WRITTEN, REMOVED = "/deis/killed/written", "/deis/killed/removed"
+KEPT = kept_key("killed", REMOVED)
 UPLOADED, COMMANDED, WORKED = "/home/core/uploaded", "/home/core/commanded", "/home/core/worked"
 IMAGE = "alpine:3.2"
-STEPS = ("guard", "write", "remove", "upload", "command", "job", "pull", "wait")
+STEPS = ("guard", "write", "keep", "remove", "upload", "command", "job", "pull", "wait")
 MOMENTS = ("before", "during", "after")
 
 
@@ -50,6 +53,7 @@ def plan_on(host: str, cluster: str, removed_index: int, taken_at: float) -> Pla
             otherwise="no",
         ),
         WriteKeyStep(id="write", title="write", key=WRITTEN, value="new", expect=0, danger=write),
+        CopyKeyStep(id="keep", title="keep", source=REMOVED, key=KEPT, expect=0, danger=write),
         RemoveKeyStep(id="remove", title="remove", key=REMOVED, expect=removed_index, danger=write),
         UploadStep(
             id="upload",
@@ -88,7 +92,11 @@ def plan_on(host: str, cluster: str, removed_index: int, taken_at: float) -> Pla
         impact=Impact(danger=Danger.WRITE),
         basis=Basis(
             taken_at=taken_at,
-            keys=(KeyBasis(key=WRITTEN, index=0), KeyBasis(key=REMOVED, index=removed_index)),
+            keys=(
+                KeyBasis(key=WRITTEN, index=0),
+                KeyBasis(key=REMOVED, index=removed_index),
+                KeyBasis(key=KEPT, index=0),
+            ),
         ),
         is_undo=True,
     )

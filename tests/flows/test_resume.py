@@ -19,6 +19,7 @@ from tests.flows.commands import LIMIT, deiswizard
 from tests.flows.killed_at import (
     COMMANDED,
     IMAGE,
+    KEPT,
     MOMENTS,
     REMOVED,
     STEPS,
@@ -66,6 +67,7 @@ def test_a_resumed_run_does_everything_and_nothing_twice(
     assert resumed.code == 0, resumed.err
     assert set(steps_of(cluster).values()) == {"done"}
     assert cluster.value(WRITTEN) == "new" and cluster.value(REMOVED) is None
+    assert cluster.value(KEPT) == "old"
     for path in (UPLOADED, COMMANDED, WORKED):
         assert cluster.file(HOST, path) == "x\n", path
     assert any(name.endswith(IMAGE) for name in cluster.images(HOST))

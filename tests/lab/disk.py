@@ -11,7 +11,11 @@ from tests.lab.network import REGISTRY
 
 CODE = Path(__file__).parent
 CHECKOUT = CODE.parent.parent
-INSIDE_CODE = ("tests/lab/inside", "deiswizard/demo/controller.py")
+INSIDE_CODE = (
+    "tests/lab/inside",
+    "deiswizard/demo/controller.py",
+    "deiswizard/demo/router_rules.py",
+)
 """What the programs on the hosts are made of; found there below ``/usr/lib/lab``."""
 
 ENABLED = {

@@ -1,7 +1,7 @@
 """What Deis leaves in etcd and on the hosts once it is installed: keys, units, unit templates.
 
 The pretend cluster says what and where. Here every unit is a real one that fleet's stand-in runs: four say
-in etcd where they are, as Deis's do, the others sleep.
+in etcd where they are, as Deis's do, the routers are an nginx each, the others sleep.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def unit_file(unit: str) -> str:
     """The unit as the pretend cluster has it, but with something that runs."""
     name = unit.removesuffix(".service").partition("@")[0]
     command = "/bin/sleep infinity"
+    if name == "deis-router":
+        command = "/usr/lib/lab/component router 80"
     if folder := ANNOUNCED.get(name):
         command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
     lines = ["EnvironmentFile=/etc/environment", f"ExecStart={command}", "Restart=on-failure"]

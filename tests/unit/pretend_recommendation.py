@@ -77,7 +77,7 @@ def plan(snapshot: Snapshot, choices: SealedChoices) -> Plan:
         title="Sealed things",
         cluster=snapshot.cluster,
         choices=choices.model_dump(mode="json"),
-        changes=tuple(Change(where=s.key, current=None, desired="<secret>", steps=(s.id,)) for s in steps),
+        changes=tuple(Change(where=s.key, current=None, desired="(not shown)", steps=(s.id,)) for s in steps),
         stages=(Stage(id="write", title="Write", steps=tuple(steps)),),
         impact=Impact(danger=write),
         basis=Basis(taken_at=snapshot.taken_at),

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.web import WebRequest
 from deiswizard.inventory import Target
 from deiswizard.plan import quoting
-from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs
+from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs, WebSays
 from deiswizard.plan.plan import Basis, FileBasis, KeyBasis, Plan
 from deiswizard.plan.reach import Reach, reach_of
 from deiswizard.plan.script import script
 from deiswizard.plan.step import (
     CommandStep,
+    CopyKeyStep,
     GuardStep,
     PullStep,
     RemoveKeyStep,
@@ -46,11 +48,17 @@ HARD = st.text("\\'\"`$!%#;&|<>(){}*? \n\t\x1b\u202eaé-=\x00", max_size=25)
 def steps(host: str = "deis-2", text: str = "x", secret: str = "${secret:pass}") -> list[Step]:
     """Every kind of step and condition, with ``text`` wherever it may stand."""
     write, says = Danger.WRITE, CommandSays(host=host, command=text or "true", pattern="^x$")
-    conditions: list[CommandSays | KeyIs | ImagePresent | DiskRoom] = [
+    asked = WebRequest(host=host, name="deis.example.com", path=f"/{text}")
+    sealed = asked.model_copy(update={"tls": True, "port": 443, "headers": (("X-A", text),)})
+    conditions: list[CommandSays | KeyIs | ImagePresent | DiskRoom | WebSays] = [
         says, says.model_copy(update={"sudo": True, "pattern": "(?m)^x$"}),
         says.model_copy(update={"pattern": "(?=x)"}), KeyIs(key="/k", value=text),
         KeyIs(key="/k", value=None), ImagePresent(host=host, image="deis/x:v1"),
         DiskRoom(host=host, path="/var", needed=5),
+        WebSays(request=asked, status="30[12]", header=("Location", "^https://")),
+        WebSays(request=sealed, status="200", leaf="ab" * 32, trusted=True),
+        WebSays(request=sealed.model_copy(update={"roots": "pem", "proxy_from": "198.51.100.7"}),
+                status="(?=2)200", header=("X", "(?=x)"), leaf="ab" * 32, trusted=True),
     ]  # fmt: skip
     return [
         CommandStep(id="c1", title=text, host=host, command=text or "true", danger=write, undo=text),
@@ -64,6 +72,9 @@ def steps(host: str = "deis-2", text: str = "x", secret: str = "${secret:pass}")
         WriteKeyStep(id="w3", title=text, key="/deis/x/y", value=secret + text, expect=0),
         RemoveKeyStep(id="r1", title=text, key="/deis/x/y"),
         RemoveKeyStep(id="r2", title=text, key="/deis/x/y", expect=7),
+        CopyKeyStep(id="k1", title=text, source="/deis/x/a b", key="/deis/x/y", danger=write),
+        CopyKeyStep(id="k2", title=text, source="/deiswizard/kept/t/x", key="/y", expect=0),
+        CopyKeyStep(id="k3", title=text, source="/a", key="/y", expect=7),
         PullStep(id="p", title=text, host=host, image="deis/x:v1", way=JobWay.UNIT),
         *(
             GuardStep(id=f"g{n}", title=text, host=host, condition=c, otherwise=text)

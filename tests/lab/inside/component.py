@@ -1,6 +1,7 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
 ``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
+The router is a real nginx (``router.py``), and says nothing of itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deiswizard.demo.controller import Controller
+from tests.lab.inside import router
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
 
 TTL = 20
@@ -56,6 +58,13 @@ def serve_controller(port: int) -> None:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        def do_GET(self) -> None:
+            status, body = controller.get(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads it."""
 
@@ -77,6 +86,8 @@ def announce(name: str, port: int) -> None:
 def main() -> None:
     """Serve, if it is the controller, and announce."""
     name, port = sys.argv[1], int(sys.argv[2])
+    if name == "router":
+        router.run()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
     announce(name, port)

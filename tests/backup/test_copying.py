@@ -6,9 +6,12 @@ import hashlib
 import io
 import json
 import tarfile
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import SecretStr
 
 from deiswizard.backup import gateway, progress, sealing
@@ -321,9 +324,6 @@ def test_everything_can_be_sealed_and_is_verified_opened(
 
 
 def test_what_cannot_be_opened_here_is_still_compared(bucket: S3, copying: Copying) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
     pem = X25519PrivateKey.generate().public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )  # fmt: skip
@@ -335,3 +335,46 @@ def test_what_cannot_be_opened_here_is_still_compared(bucket: S3, copying: Copyi
     store_small(copying.store, f"{NAME}/{lines[3].stored}", data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(StepError, match="another checksum"):
         verify_part(copying.store, NAME, part, Opener(), ignore, lines)
+
+
+def test_a_stop_ends_it_between_two_pieces_and_leaves_nothing_half(copying: Copying) -> None:
+    job = copying.job()
+
+    def moved(*words: object) -> None:
+        copying.interrupted.set()
+
+    job.moved = moved
+    copying.cluster.hosts["a"].outputs[DUMP] = pieces(WHOLE)
+    with pytest.raises(CancelledError, match="stopped while copying"):
+        copy(DATABASE, job)
+    assert copying.store.size(f"{NAME}/database.sql") is None
+
+
+def test_what_flows_through_is_never_held(copying: Copying) -> None:
+    """64 MiB, sealed, with a few MiB in memory at most (a part of an upload has 8)."""
+
+    class Flow(Sequence[bytes]):
+        def __len__(self) -> int:
+            return 257
+
+        def __getitem__(self, number: object) -> bytes:  # type: ignore[override]
+            assert isinstance(number, int)
+            if number > 256:
+                raise IndexError
+            return WHOLE[-200:] if number == 256 else bytes(256 * 1024)
+
+    copying.cluster.hosts["a"].outputs[DUMP] = Flow()
+    pem = X25519PrivateKey.generate().public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )  # fmt: skip
+    sealer = Sealer(Seal(how="recipient", recipient=pem.decode()))
+    copying.job().moved(0, None, 0, 0)
+    tracemalloc.start()
+    try:
+        part = copy(DATABASE, copying.job(sealer))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert part.bytes > 64 * 1024 * 1024
+    in_process_server = copying.store.place.kind == "s3"
+    assert peak < 8 * 1024 * 1024 or in_process_server, peak

@@ -116,6 +116,12 @@ def test_a_sealed_backup_is_read_again_with_its_passphrase(
     monkeypatch.setenv("DEISWIZARD_SECRET_BACKUP_PASSPHRASE", "correct horse battery")
     backup = backed_up(old, tmp_path, "what: [etcd, database]", "encryption: passphrase")
     assert deiswizard("restore", "last", "--check").code == 0
+    old.put(SECRET_KEY, "changed since")
+    words = ("--confirm", "overwrite this cluster", "--yes")
+    done = deiswizard("restore", "last", *words, *old.flags())
+    assert done.code == 0, done.err
+    assert old.value(SECRET_KEY) == "pretend-secret-key-of-the-controller"
+    assert old.cluster.database == dump()
     monkeypatch.setenv("DEISWIZARD_SECRET_BACKUP_PASSPHRASE", "another passphrase")
     wrong = deiswizard("restore", str(backup), "--check")
     assert wrong.code == 1 and "wrong passphrase" in wrong.err

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from deiswizard.backup import keeping, progress, records
 from deiswizard.backup.copying import Job, copy, measure
-from deiswizard.backup.data import MANIFEST, Manifest
+from deiswizard.backup.data import MANIFEST, Manifest, Part
 from deiswizard.backup.places import Store, all_manifests, manifest_of, store_of, store_small
 from deiswizard.backup.sealing import Opener, Sealer
 from deiswizard.backup.verifying import verify_part
@@ -49,14 +49,14 @@ def back_up(step: BackupStep, context: Context) -> Result:
     except (LinkError, ServiceError) as error:
         return Result(StepStatus.FAILED, str(error), error.do or "try again: what is whole stays")
     progress.add_part(step.backup, part)
-    return _copied(part.bytes, part.file.count, part.seconds, part.left_out)
+    return Result(StepStatus.DONE, _copied(part))
 
 
-def _copied(size: int, count: int, seconds: float, left_out: tuple[str, ...]) -> Result:
-    things = f", {count} in number" if count else ""
-    said = f"{in_bytes(size)}{things} in {in_time(seconds)}"
-    rest = f"; left out: {'; '.join(left_out)}" if left_out else ""
-    return Result(StepStatus.DONE, said + rest)
+def _copied(part: Part) -> str:
+    noun = {"etcd": "keys and directories", "bucket": "objects"}.get(part.source.kind)
+    things = f", {part.file.count} {noun}" if noun else ""
+    rest = f"; left out: {'; '.join(part.left_out)}" if part.left_out else ""
+    return f"{in_bytes(part.bytes)}{things} in {in_time(part.seconds)}{rest}"
 
 
 def teller(step: str, context: Context) -> Callable[[int, int | None, int, int], None]:

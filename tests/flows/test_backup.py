@@ -117,6 +117,7 @@ def test_a_passphrase_seals_it_and_stands_nowhere(
     for path in (p for p in tmp_path.rglob("*") if p.is_file()):
         data = path.read_bytes()
         assert WORDS.encode() not in data, path
+        assert b"pretend-gateway-secret" not in data, path
         if folder in path.parents:
             assert b"pretend-secret-key-of-the-controller" not in data, path
 

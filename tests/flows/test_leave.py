@@ -29,7 +29,7 @@ def until(condition: Callable[[], bool], evidence: Path) -> None:
 
 def to_the_run(screen: Terminal) -> None:
     """Preseeding, as it is offered, until images are being pulled."""
-    screen.until("of 2 ok")
+    screen.until(r"of \d ok")
     for keys, words in (
         (["4"], "Hosts at a time"),
         (["Enter"], r"\[ Changes"),
@@ -99,7 +99,7 @@ def test_a_terminal_that_is_closed_loses_nothing(cluster: Cluster, tmp_path: Pat
         screen.press("Enter")
         screen.until("● Verify", "confirms it")
         screen.press("Enter")
-        screen.until("of 2 ok")
+        screen.until(r"of \d ok")
         screen.press("q")
         screen.until("ended with 0")
     events = list(read_journal(find_run("last")))

@@ -23,7 +23,9 @@ def copying(plan: Plan) -> list[e.Event]:
             e.StepFinished(at=NOW + 1, step=step.id, status=StepStatus.DONE) for step in stage.steps
         ]
     events.append(e.StageStarted(at=NOW + 2, stage="copy"))
-    for step, said in zip(copies, ("14 kB, 212 in number in 0 s", "1.2 GB in 41 s"), strict=False):
+    for step, said in zip(
+        copies, ("14 kB, 212 keys and directories in 0 s", "1.2 GB in 41 s"), strict=False
+    ):
         events.append(e.StepStarted(at=NOW + 2, step=step.id))
         events.append(e.StepFinished(at=NOW + 3, step=step.id, status=StepStatus.DONE, said=said))
     going = copies[2].id

@@ -35,7 +35,7 @@ def test_both_recommendations_go_from_to_do_to_ok_by_keyboard(cluster: Cluster) 
 
         screen.press("Enter")
         screen.until("Preseeding containers .*ok", r"1 of \d ok")
-        screen.press("Down", "Enter")
+        screen.press("7")
         screen.until("Who may register", r"\(\*\) admins only")
         screen.press("Enter")
         screen.until(MODE_KEY, "enabled  ->  admin_only")

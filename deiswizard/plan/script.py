@@ -193,7 +193,7 @@ class Writer(Asking):
         if step.danger is not Danger.READ:
             undo = f"; undo: {comment(step.undo)}" if step.undo else ""
             yield f"#   {step.danger}{undo}"
-        where = step.host or "etcd"
+        where = preview.place_of(step) or "etcd"
         failed = f"|| stop {word(comment(f'{where}: {step.title}: this failed'))}"
         match step:
             case CommandStep():

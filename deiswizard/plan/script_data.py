@@ -68,7 +68,7 @@ def _copy(step: BackupStep, on: On, failed: str) -> Iterator[str]:
             yield f"say {word(f'left out: {words}')}"
         case _:
             for number, prefix in enumerate(source.prefixes):
-                ask = f"curl -fsS 'http://127.0.0.1:2379/v2/keys{prefix}?recursive=true'"
+                ask = f"curl -sS 'http://127.0.0.1:2379/v2/keys{prefix}?recursive=true'"
                 yield f"{on('', ask)} {'>>' if number else '>'} {name} {failed}"
 
 

@@ -197,6 +197,9 @@ def test_everything_is_copied_from_real_services_and_restored_into_others(
     assert fact is not None and fact.text == "a=b==\n'\"ü"
     after = {key: gateway.client.get_object(Bucket="db_wal", Key=key)["Body"].read() for key in gateway.keys("db_wal")}  # fmt: skip
     assert after == before
+    remove: list[list[Step]] = [[BackupTaskStep(id="rm", title="r", task="remove", **common)]]
+    run_of(cluster, tmp_path / "run3", remove)
+    assert store_of(place).size(f"{NAME}/manifest.json") is None and all_known() == ()
     assert data.file.count == 0
 
 

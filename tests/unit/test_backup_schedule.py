@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import as_text
@@ -40,3 +46,19 @@ def test_a_cron_line_replaces_only_its_own() -> None:
 def test_systemd_expands_nothing_in_a_path() -> None:
     text = service_text(with_ceph(), ["/opt/100%/de$is", 'a"b'])
     assert 'ExecStart="/opt/100%%/de$$is" "a\\"b"' in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_itself_finds_nothing_wrong_with_the_files(tmp_path: Path) -> None:
+    here = HERE.model_copy(update={"program": ("/bin/echo",), "units": str(tmp_path)})
+    seen = with_ceph(login=("--host", "core@10.21.2.11", "-i", "/home/100%/de is/$key"))
+    found = plan(seen, choices(schedule="timer", here=here, schedule_at="3:05"))
+    for step in found.steps:
+        if isinstance(step, HereFileStep) and step.path.startswith(str(tmp_path)):
+            Path(step.path).write_text(step.content or "")
+    files = sorted(str(path) for path in tmp_path.glob("deiswizard-backup-*"))
+    assert [Path(name).suffix for name in files] == [".service", ".timer"]
+    said = subprocess.run(
+        ["systemd-analyze", "verify", *files], capture_output=True, text=True, timeout=60
+    )
+    assert (said.returncode, [line for line in said.stderr.splitlines() if "deiswizard" in line]) == (0, [])  # fmt: skip

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := python3-venv openssh-server openssh-client etcd-server etcd-client docker.io docker-registry \
-	debootstrap e2fsprogs openssl iproute2 iptables sudo tmux curl procps shellcheck
+	debootstrap e2fsprogs openssl iproute2 iptables postgresql-15 sudo tmux curl procps shellcheck
 
 .PHONY: demo test check unit lab lab-shell pictures bench clean
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "resume",
     "replay",
     "undo",
+    "restore",
     "guided",
 )
 
@@ -169,6 +170,33 @@ def build_parser() -> argparse.ArgumentParser:
     _run_flags(undo)
     undo.add_argument("--json", action="store_true")
     _cluster_flags(undo)
+    restore = commands.add_parser("restore", help="read a backup again, try it, or write it back")
+    restore.add_argument(
+        "backup", metavar="BACKUP", help="its folder, s3://bucket/prefix/NAME, its name, or: last"
+    )
+    restore.add_argument("--check", action="store_true", help="only read every file again")
+    restore.add_argument(
+        "--scratch",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="restore its database into an empty PostgreSQL server, postgresql://user@host/postgres; "
+        "without URL: from DEISWIZARD_SCRATCH",
+    )
+    restore.add_argument(
+        "--database",
+        choices=("auto", "wal", "sql", "none"),
+        default="auto",
+        help="from the db_wal bucket, or from the dump (default: db_wal where there is one)",
+    )
+    restore.add_argument("--private-key", metavar="FILE", help="opens a backup for a recipient")
+    restore.add_argument("--endpoint", metavar="URL", help="of an S3 store other than Amazon's")
+    restore.add_argument("--profile", metavar="NAME", help="of the AWS configuration")
+    restore.add_argument("--confirm", metavar="WORDS", help="for a cluster that is not new")
+    _run_flags(restore)
+    restore.add_argument("--host", metavar="HOST", help="address of one host of the new cluster")
+    _cluster_flags(restore, positional=False)
+    restore.add_argument("--json", action="store_true")
     return parser
 
 

@@ -58,6 +58,19 @@ class Target:
         return f"{self.user}@{self.host}" + ("" if self.port == 22 else f":{self.port}")
 
 
+def login_words(target: Target) -> tuple[str, ...]:
+    """The flags of a command that reach the same cluster the same way."""
+    name = target.alias if target.alias and target.alias != target.host else ""
+    words = ["--host", name if name and not target.is_pretended else target.text]
+    if target.explicit_user and name:
+        words += ["--user", target.explicit_user]
+    words += [word for path in target.explicit_identities for word in ("-i", str(path.absolute()))]
+    if target.ssh_config is not None:
+        words += ["--ssh-config", str(target.ssh_config)]
+    hosts = target.explicit_known_hosts
+    return (*words, *(w for path in hosts for w in ("--known-hosts", str(path.absolute()))))
+
+
 def saved_target(path: Path) -> Target:
     """A target that ``save_target`` has written.
 

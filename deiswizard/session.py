@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from deiswizard.backup import records
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.connection import ClusterConnection
 from deiswizard.cluster.lock_key import read_lock
 from deiswizard.cluster.probe import probe
 from deiswizard.cluster.snapshot import Lock, Snapshot
-from deiswizard.inventory import Target, save_target
+from deiswizard.inventory import Target, login_words, save_target
 from deiswizard.materials import choices_again, refuse_lacking
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.reach import Reach, reach_of
@@ -46,6 +47,7 @@ class Session:
         self.access = access
         self.target = target
         self._is_fresh = True
+        self._since = time.time()
 
     @classmethod
     def open(
@@ -70,7 +72,11 @@ class Session:
         if not self._is_fresh:
             self.access.refresh()
         self._is_fresh = False
-        return probe(self.access, catalogue.questions)
+        looked = probe(self.access, catalogue.questions)
+        known = records.all_known()
+        if not self.outlives_us:  # a cluster of this program's own was never backed up before
+            known = tuple(fact for fact in known if fact.verified_at >= self._since)
+        return looked.model_copy(update={"backups": known, "login": login_words(self.target)})
 
     def reach(self, snapshot: Snapshot) -> Reach:
         """How the operator's own ssh gets to the hosts of ``snapshot``."""

@@ -7,9 +7,9 @@ Everything blocks the calling thread and honours a ``threading.Event`` that mean
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, UnitState
 from deiswizard.cluster.unit_files import UnitOption
@@ -18,6 +18,9 @@ from deiswizard.frozen import Frozen
 
 LineSink = Callable[[str, Sequence[str]], None]
 """Called with ``"out"`` or ``"err"`` and a batch of whole lines, from the reading thread."""
+
+ByteSink = Callable[[bytes], None]
+"""Called with each piece of a command's output, in the caller's own thread."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class LayerReport:
     total: int | None = None
 
 
+@dataclass(frozen=True)
+class EtcdNode:
+    """A key, or a directory (``value`` None). ``ttl`` in seconds, None when it does not expire."""
+
+    key: str
+    value: str | None = field(repr=False)
+    ttl: int | None = None
+
+
 class HostAccess(Protocol):
     """One host over SSH."""
 
@@ -80,6 +92,27 @@ class HostAccess(Protocol):
             LinkError: the host could not be reached, so nothing was started.
             CancelledError: ``cancel`` was set; the command may still be running there.
         """
+        ...
+
+    def stream(
+        self,
+        command: str,
+        *,
+        on_bytes: ByteSink,
+        sudo: bool = False,
+        stdin: Iterable[bytes] | None = None,
+        idle: float = 300.0,
+        cancel: threading.Event | None = None,
+    ) -> CommandResult:
+        """Run ``command``; its output goes to ``on_bytes`` as it is, piece by piece.
+
+        It may take as long as it likes, but nothing may stand still for ``idle`` seconds.
+        ``on_bytes`` may raise a WizardError, which ends the command. Otherwise as ``run``.
+        """
+        ...
+
+    def open_tcp(self, host: str, port: int, cancel: threading.Event | None = None) -> Any:
+        """A socket-like channel to ``host:port`` as seen from this host. Raises LinkError."""
         ...
 
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
@@ -142,6 +175,13 @@ class EtcdAccess(Protocol):
 
     def tree(self, prefix: str) -> tuple[tuple[KeyFact, ...], int]:
         """Every key below ``prefix`` (empty when absent) and X-Etcd-Index. Raises ServiceError."""
+        ...
+
+    def nodes(self, prefix: str) -> tuple[tuple[EtcdNode, ...], int]:
+        """Everything below ``prefix`` as it is, directories too, and X-Etcd-Index: for a copy.
+
+        The values of secrets are among them. Raises ServiceError.
+        """
         ...
 
     def put(self, key: str, value: str, *, expect: int | None, ttl: int | None = None) -> KeyFact:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import codecs
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST, cMSG_CHANNEL_WINDOW_ADJUST
 
-from deiswizard.cluster.access import CommandResult, LineSink
+from deiswizard.cluster.access import ByteSink, CommandResult, LineSink
 from deiswizard.errors import CancelledError
 
 WINDOW = 256 * 1024
@@ -36,6 +36,7 @@ WINDOW_POLL = 0.01
 """How often stdin looks whether the far side takes more; paramiko has no event for that."""
 
 STDIN_CHUNK = 32 * 1024
+STDIN_CHUNKS = 32
 
 
 class LineSplitter:
@@ -148,8 +149,9 @@ def reopen_window(channel: paramiko.Channel, size: int) -> None:
 class _Collector:
     """Turns drained bytes into lines for the caller, or keeps the text for the result."""
 
-    def __init__(self, on_lines: LineSink | None) -> None:
+    def __init__(self, on_lines: LineSink | None, on_bytes: ByteSink | None = None) -> None:
         self._on_lines = on_lines
+        self._on_bytes = on_bytes
         self._splitters = {"out": LineSplitter(), "err": LineSplitter()}
         self._kept: dict[str, list[bytes]] = {"out": [], "err": []}
         self._kept_size = 0
@@ -163,6 +165,9 @@ class _Collector:
         """Hand on what was drained, in order of arrival, one batch for each stretch of a stream."""
         if self._on_lines is None:
             for stream, data in held:
+                if self._on_bytes is not None and stream == "out":
+                    self._on_bytes(data)
+                    continue
                 self._kept[stream].append(data)
                 self._kept_size += len(data)
             return
@@ -186,22 +191,41 @@ class _Collector:
 class _Writer:
     """Feeds a command's stdin as far as the far side takes it, and closes it afterwards."""
 
-    def __init__(self, channel: paramiko.Channel, data: bytes) -> None:
+    def __init__(self, channel: paramiko.Channel, data: Iterable[bytes]) -> None:
         self._channel = channel
-        self._unsent = memoryview(data)
+        self._pieces = iter(data)
+        self._unsent = memoryview(b"")
+        self._has_more = True
+        self.sent = 0
         self.is_done = False
 
+    def _fill(self) -> None:
+        """The next piece, when the last one is sent."""
+        while not self._unsent and self._has_more:
+            piece = next(self._pieces, None)
+            self._has_more = piece is not None
+            self._unsent = memoryview(piece or b"")
+
     def push(self) -> None:
-        """Send what fits now. A command that ends without reading its input is no error."""
-        try:
-            while self._unsent and self._channel.send_ready():
+        """Send what fits now, a good deal at most: the caller looks at the output between two calls.
+
+        A command that ends without reading its input is no error.
+        """
+        for _ in range(STDIN_CHUNKS):
+            self._fill()  # what the source of the input raises is not the channel's
+            try:
+                if not self._unsent:
+                    self._channel.shutdown_write()
+                    self.is_done = True
+                    return
+                if not self._channel.send_ready():
+                    return
                 sent = self._channel.send(self._unsent[:STDIN_CHUNK].tobytes())
                 self._unsent = self._unsent[sent:]
-            if not self._unsent:
-                self._channel.shutdown_write()
+                self.sent += sent
+            except (OSError, EOFError):
                 self.is_done = True
-        except (OSError, EOFError):
-            self.is_done = True
+                return
 
 
 def _request(
@@ -239,14 +263,16 @@ def run_on(
     command: str,
     *,
     timeout: float,
-    stdin: bytes | None,
+    stdin: bytes | Iterable[bytes] | None,
     on_lines: LineSink | None,
     cancel: threading.Event | None,
+    on_bytes: ByteSink | None = None,
 ) -> CommandResult:
     """Run ``command`` on a fresh session channel and wait for its end.
 
     ``on_lines`` is called in the caller's own thread: however long it takes, the connection and
-    the other commands on it go on.
+    the other commands on it go on. With ``on_bytes`` its output goes there as it is, and ``timeout``
+    is how long nothing may move.
 
     Raises:
         CancelledError: ``cancel`` was set. Closing the channel does not end the command there.
@@ -254,7 +280,7 @@ def run_on(
     """
     began = time.monotonic()
     deadline = began + timeout
-    sink, collector = Sink(), _Collector(on_lines)
+    sink, collector = Sink(), _Collector(on_lines, on_bytes)
 
     def result(code: int | None, why: str = "") -> CommandResult:
         channel.close()
@@ -264,8 +290,8 @@ def run_on(
     sink.attach(channel)
     channel.settimeout(timeout)
     _request(channel, command, deadline, cancel)
-    writer = _Writer(channel, stdin or b"")
-    ended = False
+    writer = _Writer(channel, (stdin,) if isinstance(stdin, bytes) else stdin or ())
+    ended, moved = False, 0
     while True:
         if not writer.is_done:
             writer.push()
@@ -277,6 +303,8 @@ def run_on(
         collector.take(held, False)
         if size:
             reopen_window(channel, size)
+        if on_bytes is not None and (size or writer.sent > moved):
+            moved, deadline = writer.sent, time.monotonic() + timeout
         if cancel is not None and cancel.is_set():
             raise _stopped(channel)
         if collector.is_full:

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 import etcd
 import urllib3
 
+from deiswizard.cluster.access import EtcdNode
 from deiswizard.cluster.http_channels import BASE_URL, OpenChannel, over
 from deiswizard.cluster.secret_keys import is_secret
 from deiswizard.cluster.snapshot import EtcdFacts, KeyFact, Member
@@ -57,6 +58,15 @@ def leaves(node: dict[str, Any]) -> Iterator[KeyFact]:
             yield from leaves(child)
     else:
         yield fact_of(node)
+
+
+def everything(node: dict[str, Any]) -> Iterator[EtcdNode]:
+    """Every key and directory below a node, a directory before what is in it."""
+    is_dir = bool(node.get("dir"))
+    value = None if is_dir else str(node.get("value", ""))
+    yield EtcdNode(str(node.get("key", "/")), value, node.get("ttl"))
+    for child in node.get("nodes") or ():
+        yield from everything(child)
 
 
 def parse_members(body: dict[str, Any]) -> tuple[Member, ...]:
@@ -156,6 +166,16 @@ class EtcdAdapter:
                 return (), error.index
             raise
         return tuple(leaves(body["node"])), body["_index"]
+
+    def nodes(self, prefix: str) -> tuple[tuple[EtcdNode, ...], int]:
+        """As ``access.EtcdAccess.nodes``."""
+        try:
+            body = self._keys("GET", prefix, {"recursive": "true", "sorted": "true"})
+        except EtcdError as error:
+            if error.code == 100:
+                return (), error.index
+            raise
+        return tuple(everything(body["node"])), body["_index"]
 
     def put(self, key: str, value: str, *, expect: int | None, ttl: int | None = None) -> KeyFact:
         """As ``access.EtcdAccess.put``."""

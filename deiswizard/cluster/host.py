@@ -6,11 +6,11 @@ import contextlib
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import paramiko
 
-from deiswizard.cluster.access import CommandResult, LineSink
+from deiswizard.cluster.access import ByteSink, CommandResult, LineSink
 from deiswizard.cluster.auth import Credentials
 from deiswizard.cluster.channels import WINDOW, run_on
 from deiswizard.cluster.dial import transient
@@ -205,6 +205,31 @@ class HostLink:
         cancel: threading.Event | None = None,
     ) -> CommandResult:
         """As ``access.HostAccess.run``."""
+        return self._run(command, sudo, timeout, stdin, on_lines, cancel)
+
+    def stream(
+        self,
+        command: str,
+        *,
+        on_bytes: ByteSink,
+        sudo: bool = False,
+        stdin: Iterable[bytes] | None = None,
+        idle: float = 300.0,
+        cancel: threading.Event | None = None,
+    ) -> CommandResult:
+        """As ``access.HostAccess.stream``."""
+        return self._run(command, sudo, idle, stdin, None, cancel, on_bytes)
+
+    def _run(
+        self,
+        command: str,
+        sudo: bool,
+        timeout: float,
+        stdin: bytes | Iterable[bytes] | None,
+        on_lines: LineSink | None,
+        cancel: threading.Event | None,
+        on_bytes: ByteSink | None = None,
+    ) -> CommandResult:
         text = f"sudo -n sh -c {shlex.quote(command)}" if sudo else command
         if not _acquired(self._sessions, timeout, cancel):
             raise transient(
@@ -220,7 +245,13 @@ class HostLink:
                 channel = transport.open_kind("session", window=WINDOW, cancel=cancel)
             try:
                 return run_on(
-                    channel, text, timeout=timeout, stdin=stdin, on_lines=on_lines, cancel=cancel
+                    channel,
+                    text,
+                    timeout=timeout,
+                    stdin=stdin,
+                    on_lines=on_lines,
+                    cancel=cancel,
+                    on_bytes=on_bytes,
                 )
             except (paramiko.SSHException, EOFError, OSError) as error:
                 return CommandResult(

@@ -23,12 +23,60 @@ BASE_URL = "http://service.invalid:80"
 """Where clients believe the service is; no name is ever looked up."""
 
 
+class ChannelSocket:
+    """A channel that ends as a socket does: when it and every file made of it are closed.
+
+    A server that says ``Connection: close`` makes the HTTP client close its connection before it
+    reads the body. A bare channel would be gone then, and an answer without a length look empty.
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._files = 0
+        self._is_closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def makefile(self, *args: Any, **kwargs: Any) -> Any:
+        """A file that keeps the channel open."""
+        self._files += 1
+        return _ChannelFile(self, self._channel.makefile(*args, **kwargs))
+
+    def close(self) -> None:
+        """No new files; the channel ends with the last one."""
+        self._is_closed = True
+        if not self._files:
+            self._channel.close()
+
+    def file_closed(self) -> None:
+        """One file less."""
+        self._files -= 1
+        if self._is_closed and not self._files:
+            self._channel.close()
+
+
+class _ChannelFile:
+    def __init__(self, socket: ChannelSocket, file: Any) -> None:
+        self._socket: ChannelSocket | None = socket
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            self._file.close()
+            socket.file_closed()
+
+
 def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
     """A connection pool whose connections are channels from ``open_channel``."""
 
     class ChannelConnection(HTTPConnection):
         def _new_conn(self) -> Any:
-            return open_channel()
+            return ChannelSocket(open_channel())
 
         def close(self) -> None:
             # The connection below may be gone already; then there is nothing left to close.

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from deiswizard.backup.data import Place
 from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
 from deiswizard.vocabulary import JobWay
@@ -232,8 +233,29 @@ class Answer(Frozen):
         return Evidence(source=self.command, host=self.host, said=said)
 
 
+class BackupFact(Frozen):
+    """A verified backup as this machine remembers it. ``verified_at`` in seconds since the epoch.
+
+    ``is_there`` None: it was not looked for (a bucket).
+    """
+
+    backup: str
+    cluster: str
+    machines: tuple[str, ...] = ()
+    place: Place
+    verified_at: float
+    bytes: int = 0
+    parts: tuple[str, ...] = ()
+    sealed: str = "none"
+    is_there: bool | None = None
+
+
 class Snapshot(Frozen):
-    """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free."""
+    """One look at the cluster. ``taken_at`` in seconds since the epoch. ``lock`` None: it is free.
+
+    ``backups`` are the verified ones that this machine knows of, the newest first. ``login`` are the
+    words of a command line that reach the same cluster.
+    """
 
     version: Literal[1] = 1
     taken_at: float
@@ -248,6 +270,8 @@ class Snapshot(Frozen):
     units: tuple[Unit, ...] = ()
     unit_states: tuple[UnitState, ...] = ()
     answers: tuple[Answer, ...] = ()
+    backups: tuple[BackupFact, ...] = ()
+    login: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
 
     @cached_property

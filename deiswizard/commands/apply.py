@@ -25,6 +25,7 @@ from deiswizard.plan.step import Step
 from deiswizard.recommendations import catalogue
 from deiswizard.run import summary
 from deiswizard.run.events import (
+    BytesCopied,
     Event,
     HostLost,
     HostReturned,
@@ -48,6 +49,7 @@ from deiswizard.run.record import kept_at
 from deiswizard.run.state import RunState
 from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus
+from deiswizard.wording import in_bytes
 
 
 def saved_plan(path: Path) -> Plan:
@@ -67,11 +69,16 @@ def prepared(plan: Plan) -> Prepared:
     return Prepared(plan, secrets_for(plan, ask_secret))
 
 
+TELL_SECONDS = 10.0
+"""How often the bytes of a copy are told."""
+
+
 class Narrator:
     """Tells a run line by line on stderr."""
 
     def __init__(self, plan: Plan) -> None:
         self._steps: dict[str, Step] = {step.id: step for step in plan.steps}
+        self._told = 0.0
         self._stages = {stage.id: stage.title for stage in plan.stages}
 
     def tell(self, event: Event) -> None:
@@ -99,6 +106,10 @@ class Narrator:
             case ImageChecked() if self._steps[event.step].kind == "job":
                 host = self._steps[event.step].host
                 talk(f"{'there' if event.present else 'missing':8} {host}: {event.image}")
+            case BytesCopied() if event.at - self._told >= TELL_SECONDS:
+                self._told = event.at
+                total = f" of {in_bytes(event.total)}" if event.total else ""
+                talk(f"         {self._steps[event.step].title}: {in_bytes(event.current)}{total}")
             case OutputReceived(stream="err"):
                 for line in event.lines:
                     talk(f"         {event.host}: {line}")

@@ -27,6 +27,7 @@ from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import LoopbackServer
 from deiswizard.demo.logger import Address, Logger
 from deiswizard.demo.router import Routers
+from deiswizard.demo.s3 import PretendStore
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
@@ -57,9 +58,12 @@ class PretendCluster:
         self._unknown: list[str] = []
         self._servers: list[LoopbackServer] = []
         self.store = EtcdStore()
+        self.data_store = PretendStore(is_new=not self.scenario.platform)
+        self.ceph_health = self.scenario.ceph
+        self.database = b""
         self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
         self.members = self.hosts[: self.scenario.members or len(self.hosts)]
-        self.placement = platform.place(self.hosts)
+        self.placement = platform.place(self.hosts) if self.scenario.platform else {}
         self._give_images()
         platform.fill(self)
         self.fleet = PretendFleet(self)
@@ -172,6 +176,11 @@ class PretendCluster:
         if host is None or host.is_down:
             return False
         return port == SSH_PORT or host.listens(port)
+
+    def run_on_all(self, unit: str) -> None:
+        """One more global unit, running on every host that is up."""
+        self.placement[unit] = [host for host in self.hosts if not host.is_down]
+        platform.launch(self, unit)
 
     def add_host(self) -> PretendHost:
         """One more machine, with none of Deis's images; fleet gives it every global unit."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo import commands_logging as logging
+from deiswizard.demo.commands_data import docker_exec, du, grep, tar
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
 from deiswizard.demo.commands_systemd import journalctl, systemctl, systemd_run
 from deiswizard.demo.docker_engine import is_known
@@ -144,19 +145,6 @@ def lines_of(host: PretendHost, process: Process) -> int:
     return 0
 
 
-def grep(host: PretendHost, process: Process) -> int:
-    """A pattern in standard input; -c counts, -o shows what matched."""
-    words = [word for word in process.args[1:] if not word.startswith("-")]
-    flags = {char for word in process.args[1:] if word.startswith("-") for char in word[1:]}
-    lines = process.stdin.decode("utf-8", "replace").splitlines()
-    found = [match for line in lines if (match := re.search(words[0], line))]
-    if "c" in flags:
-        process.out(f"{len(found)}\n")
-    elif "q" not in flags:
-        process.out("".join(f"{m[0] if 'o' in flags else m.string}\n" for m in found))
-    return 0 if found else 1
-
-
 def sudo(host: PretendHost, process: Process) -> int:
     """Everything is allowed without a password."""
     words = process.args[1:]
@@ -204,7 +192,7 @@ def curl(host: PretendHost, process: Process) -> int:
 
 
 def docker(host: PretendHost, process: Process) -> int:
-    """images, history, inspect, pull without a terminal, rmi, and the database's psql."""
+    """images, history, inspect, pull without a terminal, rmi, and what runs in containers."""
     words = process.args[1:]
     match words:
         case ["--version"]:
@@ -247,12 +235,10 @@ def docker(host: PretendHost, process: Process) -> int:
             status, said = host.cluster.routers.test()
             process.err(said)
             return status
-        case ["exec", "deis-database", *rest] if "psql" in rest and "auth_user" in rest[-1]:
-            if host in host.cluster.placement["deis-database.service"]:
-                process.out(f"{host.cluster.scenario.admins}\n")
-                return 0
-            process.err("Error response from daemon: No such container: deis-database\n")
-            return 1
+        case ["exec", "-i", container, *rest] | ["exec", container, *rest]:
+            answered = docker_exec(host, process, container, rest)
+            if answered is not None:
+                return answered
     host.cluster.note_unknown(shlex.join(process.args))
     process.err(f"docker: '{' '.join(words[:1])}' is not a docker command.\n")
     return 127
@@ -344,7 +330,9 @@ COMMANDS: dict[str, HostCommand] = {
     "head": lines_of,
     "tail": lines_of,
     "grep": grep,
+    "du": du,
     "ls": ls,
+    "tar": tar,
     "sleep": sleep,
     "systemctl": systemctl,
     "systemd-run": systemd_run,

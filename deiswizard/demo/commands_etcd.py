@@ -9,6 +9,7 @@ from deiswizard.cluster.probe_script import release_value
 from deiswizard.cluster.unit_files import options_of
 from deiswizard.demo.etcd_store import StoreError
 from deiswizard.demo.shell import Process
+from deiswizard.demo.starting import install, start, stop
 
 if TYPE_CHECKING:
     from deiswizard.demo.host import PretendHost
@@ -192,7 +193,7 @@ def _fleetctl_unit(host: PretendHost, process: Process, verb: str, path: str) ->
 
 
 def deisctl(host: PretendHost, process: Process) -> int:
-    """list, machines and config, traps included: exit status 0 proves nothing."""
+    """list, machines, config, install, start and stop, traps included: exit status 0 proves nothing."""
     words = process.args[1:]
     cluster, store = host.cluster, host.cluster.store
     match words:
@@ -211,6 +212,12 @@ def deisctl(host: PretendHost, process: Process) -> int:
             for machine in cluster.hosts:
                 process.out(f"{machine.machine_id[:8]}...\t{machine.address}\t-\n")
             return 0
+        case ["install", name]:
+            return install(cluster, process, name)
+        case ["start", name]:
+            return start(cluster, process, name)
+        case ["stop", name]:
+            return stop(cluster, process, name)
         case ["config", target, "set", *pairs] if pairs:
             for pair in pairs:
                 # The real pattern is greedy: it splits at the last "=" with a character after it.

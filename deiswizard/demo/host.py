@@ -17,7 +17,8 @@ from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.http_base import Handler, serve_on
-from deiswizard.demo.platform import METADATA
+from deiswizard.demo.platform import METADATA, MOUNTS
+from deiswizard.demo.s3 import S3Handler
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
 
@@ -31,6 +32,7 @@ OPERATOR = "203.0.113.50"
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALMOST_FULL = int(0.4 * GB)
+GATEWAY, GATEWAY_PORT = "deis-store-gateway@1.service", 8888
 
 
 class PretendHost:
@@ -76,8 +78,9 @@ class PretendHost:
 
     def _mounts(self) -> str:
         """CephFS where the store-volume runs."""
-        ceph = "10.21.2.11:6789:/ /var/lib/deis/store ceph rw,relatime,name=admin 0 0\n"
-        return "/dev/sda9 / ext4 rw 0 0\n" + (ceph if self.cluster.scenario.ceph else "")
+        scenario = self.cluster.scenario
+        lines = MOUNTS.splitlines(keepends=True)
+        return "".join(lines if scenario.platform and scenario.store_mount else lines[:1])
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -154,6 +157,8 @@ class PretendHost:
             return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375 and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)
+        if port == GATEWAY_PORT and self in self.cluster.placement.get(GATEWAY, []):
+            return lambda *args: S3Handler(self, *args)
         return None
 
     def handler_for_socket(self, path: str) -> Callable[..., Handler] | None:

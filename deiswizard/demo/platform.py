@@ -21,7 +21,18 @@ GLOBALS = (
 )
 SINGLES = ("deis-database", "deis-controller", "deis-builder", "deis-logger")
 INSTANCES = {"deis-router": 3, "deis-registry": 1, "deis-store-gateway": 1}
-PORTS = {"controller": 8000, "registry": 5000, "database": 5432, "logs": 514}
+PORTS = {"controller": 8000, "registry": 5000, "database": 5432, "logs": 514, "store/gateway": 8888}
+COMPONENTS = {
+    "deis-controller.service": "controller",
+    "deis-registry@1.service": "registry",
+    "deis-database.service": "database",
+    "deis-logger.service": "logs",
+    "deis-store-gateway@1.service": "store/gateway",
+}
+MOUNTS = """\
+/dev/sda9 / ext4 rw,relatime 0 0
+10.21.2.11:6789,10.21.2.12:6789:/ /var/lib/deis/store ceph rw,relatime,name=admin,secret=<hidden> 0 0
+"""
 METADATA = {"controlPlane": "true", "dataPlane": "true", "routerMesh": "true"}
 
 
@@ -65,6 +76,10 @@ def unit_file(unit: str) -> str:
 def fill(cluster: PretendCluster) -> None:
     """Write everything that a platform which has run for days leaves behind."""
     store, scenario = cluster.store, cluster.scenario
+    if not scenario.platform:
+        store.put("/deis/platform/domain", "new.example.com")
+        _fleet(cluster)
+        return
     settings = {
         "/deis/platform/domain": "demo.example.com",
         "/deis/platform/version": "" if scenario.wrong_release else scenario.release,
@@ -87,16 +102,8 @@ def fill(cluster: PretendCluster) -> None:
             store.put(key, value)
     if scenario.registration is not None:
         store.put("/deis/controller/registrationMode", scenario.registration)
-    where = {
-        "controller": "deis-controller.service",
-        "registry": "deis-registry@1.service",
-        "database": "deis-database.service",
-        "logs": "deis-logger.service",
-    }
-    for name, unit in where.items():
-        host = cluster.placement[unit][0]
-        store.put(f"/deis/{name}/host", host.address, is_heartbeat=True)
-        store.put(f"/deis/{name}/port", str(PORTS[name]), is_heartbeat=True)
+    for unit in COMPONENTS:
+        announce(cluster, unit)
     _apps(cluster)
     _fleet(cluster)
     for name in settings:
@@ -154,22 +161,42 @@ def register(cluster: PretendCluster, host: PretendHost) -> None:
 
 def _fleet(cluster: PretendCluster) -> None:
     """Fleet 0.11's registry: machines, jobs, unit files by hash, states by machine."""
-    store, prefix = cluster.store, "/_coreos.com/fleet"
     for host in cluster.hosts:
         register(cluster, host)
-    for unit, hosts in cluster.placement.items():
-        raw = unit_file(unit)
-        digest = hashlib.sha1(raw.encode()).digest()
-        store.put(f"{prefix}/unit/{digest.hex()}", json.dumps({"Raw": raw}))
-        job = {"Name": unit, "UnitHash": [*digest]}
-        store.put(f"{prefix}/job/{unit}/object", json.dumps(job))
-        store.put(f"{prefix}/job/{unit}/target-state", "launched")
-        for host in hosts:
-            state = {
-                "loadState": "loaded",
-                "activeState": "active",
-                "subState": "running",
-                "machineState": {"ID": host.machine_id},
-                "unitHash": digest.hex(),
-            }
-            store.put(f"{prefix}/states/{unit}/{host.machine_id}", json.dumps(state))
+    for unit in cluster.placement:
+        launch(cluster, unit)
+
+
+def announce(cluster: PretendCluster, unit: str) -> None:
+    """A component says where it runs, as long as it lives."""
+    name, hosts = COMPONENTS.get(unit), cluster.placement.get(unit)
+    if name and hosts:
+        cluster.store.put(f"/deis/{name}/host", hosts[0].address, is_heartbeat=True)
+        cluster.store.put(f"/deis/{name}/port", str(PORTS[name]), is_heartbeat=True)
+
+
+def silence(cluster: PretendCluster, unit: str) -> None:
+    """A unit that has ended reports nothing any more."""
+    path = f"/_coreos.com/fleet/states/{unit}"
+    if cluster.store._find(path) is not None:
+        cluster.store.delete(path, recursive=True)
+
+
+def launch(cluster: PretendCluster, unit: str, target: str = "launched") -> None:
+    """A unit that runs where the placement says, as fleet's registry tells it."""
+    store, prefix = cluster.store, "/_coreos.com/fleet"
+    raw = unit_file(unit)
+    digest = hashlib.sha1(raw.encode()).digest()
+    store.put(f"{prefix}/unit/{digest.hex()}", json.dumps({"Raw": raw}))
+    job = {"Name": unit, "UnitHash": [*digest]}
+    store.put(f"{prefix}/job/{unit}/object", json.dumps(job))
+    store.put(f"{prefix}/job/{unit}/target-state", target)
+    for host in cluster.placement[unit]:
+        state = {
+            "loadState": "loaded",
+            "activeState": "active",
+            "subState": "running",
+            "machineState": {"ID": host.machine_id},
+            "unitHash": digest.hex(),
+        }
+        store.put(f"{prefix}/states/{unit}/{host.machine_id}", json.dumps(state))

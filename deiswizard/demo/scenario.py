@@ -17,7 +17,8 @@ PREFIX, SUFFIX = "demo-", ".yaml"
 class Scenario(Frozen):
     """A pretend cluster before anything is done to it. Hosts are named deis-1, deis-2 ...
 
-    ``metadata`` is what a host carries in fleet besides its planes. ``images`` says which images a host has: those of the components that run there, or all.
+    ``metadata`` is what a host carries in fleet besides its planes. ``platform`` False: Deis is not
+    installed yet. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -27,13 +28,16 @@ class Scenario(Frozen):
     images: dict[str, Literal["running", "all"]] = Field(default_factory=dict)
     registration: str | None = "enabled"
     admins: int = 1
-    ceph: bool = True
+    store_mount: bool = True
     down: tuple[str, ...] = ()
     changed_keys: tuple[str, ...] = ()
     almost_full: tuple[str, ...] = ()
     unhealthy_members: tuple[str, ...] = ()
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
+    store_admin: bool = False
+    platform: bool = True
+    ceph: str = "HEALTH_OK"
     keys: dict[str, str] = Field(default_factory=dict)
     metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
 

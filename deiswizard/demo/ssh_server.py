@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
     from deiswizard.demo.host import PretendHost
 
-READS_STDIN = re.compile(r"cat [>|]|tee|^\s*(sh|bash)\s*$|etcdctl (set|mk) (--\S+ \S+ )?\S+$")
+READS_STDIN = re.compile(
+    r"cat [>|]|tee|^\s*(sh|bash)\s*$|etcdctl (set|mk) (--\S+ \S+ )?\S+$|docker exec -i|tar -xf -"
+)
 """Commands that wait for their standard input; others begin without it."""
 
 STREAMLOCAL = "direct-streamlocal@openssh.com"

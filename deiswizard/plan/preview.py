@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from deiswizard.plan.backup_steps import BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
+from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import (
     DestroyUnitStep,
@@ -21,6 +23,7 @@ from deiswizard.vocabulary import Danger, JobWay
 
 View = Literal["changes", "commands", "impact"]
 LONGEST_VALUE = 200
+HERE = "this machine"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,13 @@ def commands(plan: Plan) -> tuple[CommandGroup, ...]:
 
 
 def place_of(step: Step) -> str:
-    """The host of a step; of one that concerns the cluster, ``fleet`` or nothing (etcd)."""
+    """The host of a step, or this machine; of one that concerns the cluster, ``fleet`` or nothing
+    (etcd).
+    """
+    if isinstance(step, BackupTaskStep | HereStep | HereFileStep):
+        return HERE
+    if isinstance(step, RestoreStep) and step.to == "check":
+        return HERE
     if step.host:
         return step.host
     condition = getattr(step, "condition", None)

@@ -8,10 +8,13 @@ from typing import assert_never
 
 from deiswizard import __version__
 from deiswizard.plan import preview
+from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
+from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Basis, Plan, Stage
 from deiswizard.plan.quoting import SECRET, comment, heredoc, printf, variable, word
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script_asking import Asking
+from deiswizard.plan.script_data import by_hand
 from deiswizard.plan.step import (
     KEPT,
     CommandStep,
@@ -186,11 +189,11 @@ class Writer(Asking):
             yield from self._step(step)
 
     def _step(self, step: Step) -> Iterator[str]:
-        yield f"# {comment(step.host) or 'etcd'}: {comment(step.title)}"
+        yield f"# {comment(preview.place_of(step)) or 'etcd'}: {comment(step.title)}"
         if step.danger is not Danger.READ:
             undo = f"; undo: {comment(step.undo)}" if step.undo else ""
             yield f"#   {step.danger}{undo}"
-        where = step.host or "etcd"
+        where = preview.place_of(step) or "etcd"
         failed = f"|| stop {word(comment(f'{where}: {step.title}: this failed'))}"
         match step:
             case CommandStep():
@@ -224,6 +227,8 @@ class Writer(Asking):
                 yield f"{holds} ||\n    stop {word(comment(step.otherwise))}"
             case WaitStep():
                 yield from self._wait(step)
+            case BackupStep() | BackupTaskStep() | RestoreStep() | HereStep() | HereFileStep():
+                yield from by_hand(step, self._on, failed)
             case _:
                 assert_never(step)
 

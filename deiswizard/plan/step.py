@@ -13,7 +13,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from deiswizard.frozen import Frozen
+from deiswizard.plan.backup_steps import (
+    BackupStep,
+    BackupTaskStep,
+    RestoreStep,
+    shown_backup,
+    shown_restore,
+    shown_task,
+)
 from deiswizard.plan.conditions import (
     CommandSays,
     Condition,
@@ -25,32 +32,14 @@ from deiswizard.plan.conditions import (
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
 from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.quoting import heredoc
-from deiswizard.vocabulary import Danger, JobWay
+from deiswizard.plan.step_base import StepBase
+from deiswizard.vocabulary import JobWay
 
 
-class _StepBase(Frozen):
-    """What all steps have.
-
-    ``host`` is empty for a step that concerns the cluster (an etcd key). ``needs`` names steps of
-    the same stage that must be done first. ``timeout`` in seconds. ``undo`` says in words how it
-    is taken back, or that it cannot be. ``undoes``, in a step of ``Plan.undo``: the ids of the plan's
-    steps whose change it takes back, so that nothing is taken back that a run never did; empty: it
-    belongs to the way back as a whole.
-    """
-
-    id: str
-    title: str
-    host: str = ""
-    danger: Danger = Danger.READ
-    needs: tuple[str, ...] = ()
-    timeout: float = 60.0
-    undo: str = ""
-    undoes: tuple[str, ...] = ()
-
-
-class CommandStep(_StepBase):
+class CommandStep(StepBase):
     """A command run by the host's ``sh``.
 
     For what takes a few seconds at most; longer ones are a JobStep.
@@ -68,7 +57,7 @@ class CommandStep(_StepBase):
         return self
 
 
-class JobStep(_StepBase):
+class JobStep(StepBase):
     """A long command that goes on on its host whatever becomes of the connection or the wizard.
 
     Run by the host's ``sh`` as the user core, detached as ``way`` says (``cluster/jobs.py``).
@@ -89,7 +78,7 @@ class JobStep(_StepBase):
         return self
 
 
-class UploadStep(_StepBase):
+class UploadStep(StepBase):
     """A file put on a host. ``expect`` is the sha256 it replaces, empty: it must not exist."""
 
     kind: Literal["upload"] = "upload"
@@ -100,7 +89,7 @@ class UploadStep(_StepBase):
     expect: str | None = None
 
 
-class WriteKeyStep(_StepBase):
+class WriteKeyStep(StepBase):
     """An etcd key set. ``expect`` is the modifiedIndex it must still have, 0: absent, None: any."""
 
     kind: Literal["write-key"] = "write-key"
@@ -109,7 +98,7 @@ class WriteKeyStep(_StepBase):
     expect: int | None = None
 
 
-class RemoveKeyStep(_StepBase):
+class RemoveKeyStep(StepBase):
     """An etcd key removed. ``expect`` as in WriteKeyStep."""
 
     kind: Literal["remove-key"] = "remove-key"
@@ -117,7 +106,7 @@ class RemoveKeyStep(_StepBase):
     expect: int | None = None
 
 
-class CopyKeyStep(_StepBase):
+class CopyKeyStep(StepBase):
     """An etcd key's value copied to another key, without it ever being in the plan.
 
     For secrets: the value before a change is kept below ``KEPT``, and copied back by the undo
@@ -132,7 +121,7 @@ class CopyKeyStep(_StepBase):
     expect: int | None = None
 
 
-class SubmitUnitStep(_StepBase):
+class SubmitUnitStep(StepBase):
     """A fleet unit submitted and launched. There must be none of that name.
 
     ``content`` is the unit file. Whoever may ask fleet can read it, so it holds no secret.
@@ -149,7 +138,7 @@ class SubmitUnitStep(_StepBase):
         return self
 
 
-class DestroyUnitStep(_StepBase):
+class DestroyUnitStep(StepBase):
     """A fleet unit destroyed: it stops on every machine, and its file is gone.
 
     ``expect`` are digests (``cluster/unit_files.py``) of the files that may be destroyed; a unit
@@ -161,7 +150,7 @@ class DestroyUnitStep(_StepBase):
     expect: tuple[str, ...]
 
 
-class PullStep(_StepBase):
+class PullStep(StepBase):
     """An image pulled on its host as a job, watched layer by layer through the engine's API, then
     inspected.
     """
@@ -176,7 +165,7 @@ class PullStep(_StepBase):
         return f"docker pull {shlex.quote(self.image)}"
 
 
-class WaitStep(_StepBase):
+class WaitStep(StepBase):
     """A condition awaited: polled every ``interval`` seconds for ``timeout`` seconds at most.
 
     ``waiting_for`` finishes the sentence "waiting for ...". ``on_timeout`` explains, when time is
@@ -192,7 +181,7 @@ class WaitStep(_StepBase):
     on_retry: str = ""
 
 
-class GuardStep(_StepBase):
+class GuardStep(StepBase):
     """A condition that must hold now, or the run stops before the change.
 
     ``otherwise`` says what would go wrong and what to do.
@@ -214,7 +203,12 @@ Step = Annotated[
     | DestroyUnitStep
     | PullStep
     | WaitStep
-    | GuardStep,
+    | GuardStep
+    | BackupStep
+    | BackupTaskStep
+    | RestoreStep
+    | HereStep
+    | HereFileStep,
     Field(discriminator="kind"),
 ]
 
@@ -311,3 +305,13 @@ def shown(step: Step) -> str:
             return f"{asks}    # a retry first: {as_run(step.on_retry, sudo=True)}"
         case WaitStep() | GuardStep():
             return shown_condition(step.condition)
+        case BackupStep():
+            return shown_backup(step)
+        case BackupTaskStep():
+            return shown_task(step)
+        case RestoreStep():
+            return shown_restore(step)
+        case HereStep():
+            return step.command
+        case HereFileStep():
+            return shown_here_file(step)

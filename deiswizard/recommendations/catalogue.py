@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import logs, preseed, registration, security, tls
+from deiswizard.recommendations import backup, logs, preseed, registration, restore, security, tls
 from deiswizard.recommendations.base import Recommendation
 
 ALL: tuple[Recommendation, ...] = tuple(
@@ -12,6 +12,7 @@ ALL: tuple[Recommendation, ...] = tuple(
         (
             preseed.RECOMMENDATION,
             security.RECOMMENDATION,
+            backup.RECOMMENDATION,
             registration.RECOMMENDATION,
             logs.RECOMMENDATION,
             tls.RECOMMENDATION,
@@ -19,6 +20,10 @@ ALL: tuple[Recommendation, ...] = tuple(
         key=lambda r: r.number,
     )
 )
+
+
+OTHERS: tuple[Recommendation, ...] = (restore.RECOMMENDATION,)
+"""What is planned and run like one of the nine, but has a command of its own."""
 
 
 def named(name: str) -> Recommendation:
@@ -30,10 +35,15 @@ def named(name: str) -> Recommendation:
     for recommendation in ALL:
         if name in (recommendation.id, str(recommendation.number)):
             return recommendation
+    for other in OTHERS:
+        if name == other.id:
+            return other
     known = ", ".join(f"{r.id} ({r.number})" for r in ALL)
     raise AnswersError(f"there is no recommendation '{name}'", do=f"choose one of: {known}")
 
 
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     """What all recommendations want the probe to ask."""
-    return tuple(q for recommendation in ALL for q in recommendation.questions(snapshot))
+    return tuple(
+        q for recommendation in (*ALL, *OTHERS) for q in recommendation.questions(snapshot)
+    )

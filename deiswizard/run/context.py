@@ -34,7 +34,8 @@ class Context:
 
     ``cancel`` set means stop now; ``interrupted`` is set then, and also when the operator leaves:
     what runs on hosts goes on, and nobody waits for it. ``images`` are the names that a host's
-    steps are about; ``unit`` names the job of a step's attempt.
+    steps are about; ``unit`` names the job of a step's attempt. ``kept`` is what one step leaves in
+    memory for a later one; it is gone with the process.
     """
 
     access: ClusterAccess
@@ -45,6 +46,8 @@ class Context:
     unit: Callable[[str, int], str]
     images: Mapping[str, Sequence[str]] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
+    run: str = ""
+    kept: dict[str, object] = field(default_factory=dict)
 
     def filled(self, text: str) -> str:
         """``text`` with its secrets put in. Raises StepError for one that is not known."""

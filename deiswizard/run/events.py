@@ -206,6 +206,20 @@ class LayerProgressed(_EventBase):
     total: int | None = None
 
 
+class BytesCopied(_EventBase):
+    """How far a copy of data, or the reading of one, has got.
+
+    ``total`` in bytes, None while unknown, and about for a database; ``items`` are objects.
+    """
+
+    kind: Literal["bytes-copied"] = "bytes-copied"
+    step: str
+    current: int
+    total: int | None = None
+    items: int = 0
+    of_items: int = 0
+
+
 class ImageChecked(_EventBase):
     """A multi-image step found an image there (or could not get it)."""
 
@@ -324,6 +338,7 @@ Event = Annotated[
     | JobGone
     | OutputReceived
     | LayerProgressed
+    | BytesCopied
     | ImageChecked
     | WaitPolled
     | StepFinished

@@ -13,7 +13,9 @@ from deiswizard.errors import (
     PlanStaleError,
     WizardError,
 )
+from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone
+from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.step import (
     CommandStep,
     CopyKeyStep,
@@ -37,6 +39,7 @@ from deiswizard.run.fleet_units import (
     destroy,
     submit,
 )
+from deiswizard.run.here import put_here, run_here
 from deiswizard.run.holding import holds_now
 from deiswizard.run.jobs import run_job
 from deiswizard.run.keys import change_key
@@ -72,6 +75,12 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return destroy(step, context, before)
             case WaitStep():
                 return _wait(step, context, before)
+            case BackupStep() | BackupTaskStep() | RestoreStep():
+                return _data(step, context)
+            case HereStep():
+                return run_here(step, context)
+            case HereFileStep():
+                return put_here(step, before)
             case GuardStep():
                 holds, saw = holds_now(step.condition, context, step.timeout)
                 if holds:
@@ -93,6 +102,19 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
             str(error),
             error.do or error.state,
         )
+
+
+def _data(step: BackupStep | BackupTaskStep | RestoreStep, context: Context) -> Result:
+    """What moves data; loaded only where there is some."""
+    from deiswizard.run import backing_up, restoring
+
+    match step:
+        case BackupStep():
+            return backing_up.back_up(step, context)
+        case BackupTaskStep():
+            return backing_up.do_task(step, context)
+        case RestoreStep():
+            return restoring.restore(step, context)
 
 
 def _command(step: CommandStep, context: Context) -> Result:

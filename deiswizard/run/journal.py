@@ -18,11 +18,18 @@ from pydantic import ValidationError
 
 from deiswizard.errors import PreconditionError
 from deiswizard.redaction import Redactor
-from deiswizard.run.events import EVENT, Event, LayerProgressed, OutputReceived, WaitPolled
+from deiswizard.run.events import (
+    EVENT,
+    BytesCopied,
+    Event,
+    LayerProgressed,
+    OutputReceived,
+    WaitPolled,
+)
 from deiswizard.run.folders import JOURNAL
 from deiswizard.run.masking import as_json
 
-UNSYNCED = (OutputReceived, LayerProgressed, WaitPolled)
+UNSYNCED = (OutputReceived, LayerProgressed, BytesCopied, WaitPolled)
 """Events that need not be on disk before the run goes on."""
 
 

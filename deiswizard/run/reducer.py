@@ -10,7 +10,7 @@ from typing import TypeVar
 from deiswizard.cluster.jobs import Job
 from deiswizard.plan.step import CommandStep, GuardStep
 from deiswizard.run import events as e
-from deiswizard.run.state import LayerState, PullState, RunState, StepState
+from deiswizard.run.state import CopyState, LayerState, PullState, RunState, StepState
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 V = TypeVar("V")
@@ -153,6 +153,7 @@ def _step(step: StepState, event: e.Event) -> StepState:
                 step,
                 status=StepStatus.RUNNING,
                 attempt=event.attempt,
+                copied=None,
                 started_at=event.at,
                 finished_at=None,
                 said="",
@@ -195,6 +196,8 @@ def _step(step: StepState, event: e.Event) -> StepState:
         case e.LayerProgressed():
             pull = step.pulls.get(event.image, PullState(event.image))
             return replace(step, pulls=_put(step.pulls, event.image, _layer(pull, event)))
+        case e.BytesCopied():
+            return replace(step, copied=_copy(step.copied, event))
         case e.ImageChecked():
             pull = step.pulls.get(event.image, PullState(event.image))
             return replace(
@@ -205,6 +208,19 @@ def _step(step: StepState, event: e.Event) -> StepState:
 
 def _read_to(job: Job | None, cursor: str) -> Job | None:
     return job.model_copy(update={"cursor": cursor}) if job is not None and cursor else job
+
+
+def _copy(before: CopyState | None, event: e.BytesCopied) -> CopyState:
+    """The rate counts from the first word: what an earlier attempt had took no time."""
+    start = before or CopyState(first_at=event.at, first_bytes=event.current)
+    return replace(
+        start,
+        current=event.current,
+        total=event.total,
+        items=event.items,
+        of_items=event.of_items,
+        last_at=event.at,
+    )
 
 
 def _layer(pull: PullState, event: e.LayerProgressed) -> PullState:

@@ -119,6 +119,7 @@ class Run:
             self._unit,
             images,
             clock,
+            self.id,
         )
         self.ended = threading.Event()
         """Set when nothing more is written to the journal."""

@@ -83,6 +83,32 @@ class PullState:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyState:
+    """Data being copied or read: bytes and things so far and in all, and when the first was seen."""
+
+    current: int = 0
+    total: int | None = None
+    items: int = 0
+    of_items: int = 0
+    first_at: float = 0.0
+    first_bytes: int = 0
+    last_at: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second, 0 while unknown."""
+        seconds = self.last_at - self.first_at
+        return (self.current - self.first_bytes) / seconds if seconds >= 0.5 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate so far, None while unknown."""
+        if not self.total or self.rate <= 0 or self.current > self.total:
+            return None
+        return (self.total - self.current) / self.rate
+
+
+@dataclass(frozen=True, slots=True)
 class StepState:
     """How one step stands. ``skipped_by`` is who left it out; ``said`` is then the reason.
 
@@ -101,6 +127,7 @@ class StepState:
     last_line: str = ""
     lines: int = 0
     pulls: Mapping[str, PullState] = field(default_factory=lambda: MappingProxyType({}))
+    copied: CopyState | None = None
     job: Job | None = None
     has_job_begun: bool = False
     acted_before: bool = False

@@ -8,6 +8,7 @@ from deiswizard.cluster.secret_keys import is_secret
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
+from deiswizard.plan.backup_steps import BackupTaskStep
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     SECRET,
@@ -202,8 +203,18 @@ def _notes(state: RunState) -> Iterator[str]:
 
 
 def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
-    """Whether the keys and the fleet units are again as the plan wanted them."""
+    """Whether keys, fleet units and backups are again as the plan wanted them."""
     checks = _unit_checks(plan, after)
+    for step in plan.steps:
+        if isinstance(step, BackupTaskStep) and step.task == "remove":
+            known = any(fact.backup == step.backup for fact in after.backups)
+            checks.append(
+                Check(
+                    title=f"the backup {step.backup} is gone",
+                    ok=not known,
+                    evidence=f"{'still' if known else 'no longer'} among the verified ones",
+                )
+            )
     for step in plan.steps:
         if isinstance(step, KeyStep) and step.key.startswith(READ):
             checks.append(_key_check(step, after))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step, WaitStep
 from deiswizard.run.follow import GIVE_UP_SECONDS
-from deiswizard.run.state import PullState, RunState, StepState
+from deiswizard.run.state import CopyState, PullState, RunState, StepState
 from deiswizard.screens.text import cut, fit, hanging, in_bytes, in_time
 from deiswizard.screens.theme import STYLES, Symbols
 from deiswizard.vocabulary import RunStatus, StepStatus
@@ -39,7 +39,9 @@ RECONNECTING = (
 
 @dataclass(frozen=True)
 class Totals:
-    """Bytes over all pulls: fetched, to fetch as far as is known, and the rate now."""
+    """Bytes over all pulls, or of the copy that goes on: so far, in all as far as is known, and the
+    rate now.
+    """
 
     current: int
     total: int | None
@@ -54,6 +56,19 @@ def totals(state: RunState) -> Totals:
         step.kind == "pull" and step.id not in begun for step in state.plan.steps
     )
     known = [pull.total for pull in pulls if pull.present is None]
+    copies = [step.copied for step in state.steps.values() if step.copied is not None]
+    if copies:
+        going = [
+            step.copied
+            for step in state.steps.values()
+            if step.copied is not None and step.status is StepStatus.RUNNING
+        ]
+        shown = going or copies[-1:]
+        return Totals(
+            sum(copy.current for copy in shown),
+            None if any(copy.total is None for copy in shown) else sum(c.total or 0 for c in shown),
+            sum(copy.rate for copy in going),
+        )
     running = [
         pull.rate
         for step in state.steps.values()
@@ -160,6 +175,24 @@ def pull_words(pull: PullState, is_running: bool, width: int, symbols: Symbols) 
     )
 
 
+def copy_words(copy: CopyState, is_running: bool, width: int, symbols: Symbols) -> str:
+    """Bar, bytes, rate, time left, objects: the first of them that fit."""
+    total = copy.total if copy.total and copy.total >= copy.current else None
+    words = [in_bytes(copy.current) + (f" of {in_bytes(total)}" if total else "")]
+    if is_running and copy.rate:
+        words.append(f"{in_bytes(copy.rate)}/s")
+        if copy.seconds_left is not None:
+            words.append(in_time(copy.seconds_left))
+    if copy.of_items:
+        words.append(f"{copy.items}/{copy.of_items} objects")
+    while len(words) > 1 and len("  ".join(words)) + (6 if total else 0) > width:
+        words.pop()
+    text = "  ".join(words)
+    if not total:
+        return text
+    return f"{symbols.bar(copy.current / total, max(4, min(15, width - len(text) - 2)))} {text}"
+
+
 def _row(step: Step, state: StepState, lost: Container[str], width: int, symbols: Symbols) -> Row:
     name_width = 34 if width >= 110 else 26
     what = step.title.removeprefix("pull ")
@@ -167,6 +200,8 @@ def _row(step: Step, state: StepState, lost: Container[str], width: int, symbols
     room = width - len(left)
     if step.host in lost and state.status is StepStatus.RUNNING:
         right = next((words for words in RECONNECTING if len(words) <= room), RECONNECTING[-1])
+    elif state.status is StepStatus.RUNNING and state.copied is not None:
+        right = copy_words(state.copied, True, room, symbols)
     elif state.status is StepStatus.RUNNING and state.pulls and step.kind != "wait":
         running = [p for p in state.pulls.values() if p.present is None]
         pull = running[-1] if running else list(state.pulls.values())[-1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from deiswizard.plan.plan import Plan
 from deiswizard.run.state import RunState
+from deiswizard.screens.panes.copies import copy_rows
 from deiswizard.screens.panes.hosts import host_rows, image_rows
 from deiswizard.screens.panes.progress import Row, rows
 from deiswizard.screens.theme import Symbols
@@ -17,7 +18,11 @@ View = Callable[[Plan, RunState, int, int, Symbols], list[Row]]
 """Plan, state, width and height in cells, symbols -> at most ``height`` rows."""
 
 COMMON: Mapping[str, View] = {"steps": rows, "hosts": host_rows}
-OWN: Mapping[str, Mapping[str, View]] = {"preseed": {"images": image_rows}}
+OWN: Mapping[str, Mapping[str, View]] = {
+    "preseed": {"images": image_rows},
+    "backup": {"copies": copy_rows},
+    "restore": {"copies": copy_rows},
+}
 
 
 def views_of(recommendation: str) -> Mapping[str, View]:

@@ -108,8 +108,10 @@ def test_apply_goes_from_to_do_to_ok_and_undo_takes_it_back(
     told = capsys.readouterr()
     assert told.out.count(": done") == 2 and "verify   ok" in told.err
     assert all(host.engine.has("deis/builder:v1.13.4") for host in pretend.hosts)
-    assert main(["check", *flags(pretend)]) == 0
-    capsys.readouterr()
+    assert main(["check", "--json", *flags(pretend)]) in (0, 2)
+    told = json.loads(capsys.readouterr().out)["recommendations"]
+    found = {one["recommendation"]: one["status"] for one in told}
+    assert (found["preseed"], found["registration"]) == ("ok", "ok")
     assert main(["runs", "--json"]) == 0
     last = json.loads(capsys.readouterr().out)[0]["run"]
     assert main(["runs"]) == 0
@@ -213,7 +215,9 @@ def test_the_report_is_on_stdout_or_in_a_file_and_its_exit_status_is_that_of_che
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert main(["report", *flags(pretend), "--format", "html"]) == 2
     assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
-    assert main(["apply", "preseed", *flags(pretend), "--yes"]) == 0
+    (tmp_path / "a.yaml").write_text(f"backup:\n  folder: {tmp_path / 'kept'}\n")
+    words = ["-a", str(tmp_path / "a.yaml"), *flags(pretend), "--yes"]
+    assert main(["apply", "preseed", "backup", *words]) == 0
     assert main(["report", *flags(pretend), "-o", str(tmp_path / "r.md")]) == 0
     assert "Ready for production" in (tmp_path / "r.md").read_text()
     assert main(["report", *flags(pretend), "-o", str(tmp_path / "no" / "r.md")]) == 1

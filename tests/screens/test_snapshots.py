@@ -17,6 +17,7 @@ from deiswizard.recommendations.security_facts import SecurityChoices
 from deiswizard.run import events as e
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import ANN, NOW, host, snapshot
+from tests.screens.backups import copying, data_session, verified
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
 from tests.unit import logging_world, security_world
@@ -30,6 +31,7 @@ LOOKS = ["dark", "plain"]
 @pytest.fixture(params=LOOKS)
 def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("HOME", "/home/ann")
     monkeypatch.setattr("deiswizard.screens.verify.counts", lambda state: "3 done")
     monkeypatch.setattr("textual.widgets.Input.cursor_blink", False, raising=False)
     if request.param == "plain":
@@ -197,6 +199,23 @@ async def help_page(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Keys of this page")
 
 
+async def run_backup(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "stage 3 of 5")
+
+
+async def run_copies(pilot: Pilot[Any]) -> None:
+    await run_backup(pilot)
+    await pilot.press("tab", "tab")
+
+
+async def verify_backup(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "a verified backup of now is there")
+
+
 CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "overview": (FakeSession, "", overview),
     "overview-troubled": (troubled, "", overview),
@@ -228,6 +247,11 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "locked": (lambda: FakeSession(holders=[ANN]), "preseed", locked),
     "break-lock": (lambda: FakeSession(holders=[ANN]), "preseed", break_lock),
     "verify": (lambda: FakeSession(events=finished), "preseed", verify),
+    "choose-backup": (data_session, "backup", choose),
+    "preview-backup": (data_session, "backup", preview),
+    "run-backup": (lambda: data_session(copying), "backup", run_backup),
+    "run-backup-copies": (lambda: data_session(copying), "backup", run_copies),
+    "verify-backup": (lambda: data_session(verified), "backup", verify_backup),
 }
 
 

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import math
 import queue
+import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deiswizard.cluster.access import CommandResult, LayerReport, LineSink
+from deiswizard.cluster.access import ByteSink, CommandResult, EtcdNode, LayerReport, LineSink
 from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
 from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.demo.shell import Write
@@ -59,6 +60,9 @@ class MemoryHost:
     breaks_after: bool = False
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    outputs: dict[str, Sequence[bytes]] = field(default_factory=dict)
+    fed: dict[str, bytes] = field(default_factory=dict)
+    tunnels: dict[tuple[str, int], int] = field(default_factory=dict)
     webs: list[WebAnswer] = field(default_factory=lambda: [WebAnswer(said="nothing there")])
     asked_web: list[WebRequest] = field(default_factory=list)
 
@@ -92,6 +96,29 @@ class MemoryHost:
         if error is not None:
             raise error
         return CommandResult(status, out)
+
+    def stream(
+        self,
+        command: str,
+        *,
+        on_bytes: ByteSink,
+        sudo: bool = False,
+        stdin: Iterable[bytes] | None = None,
+        idle: float = 300.0,
+        cancel: threading.Event | None = None,
+    ) -> CommandResult:
+        """``outputs[command]`` are the pieces that a command prints before it is answered as by ``run``."""
+        self.fed[command] = b"".join(stdin or ())
+        for piece in self.outputs.get(command, ()):
+            on_bytes(piece)
+        result = self.run(command, sudo=sudo, timeout=idle, cancel=cancel)
+        return CommandResult(result.code, "", result.err, result.seconds, result.why)
+
+    def open_tcp(self, host: str, port: int, cancel: threading.Event | None = None) -> Any:
+        """``tunnels`` maps an address to a port of 127.0.0.1."""
+        if (host, port) not in self.tunnels:
+            raise LinkError(self.name, f"{host}:{port} cannot be reached from there")
+        return socket.create_connection(("127.0.0.1", self.tunnels[host, port]), timeout=LIMIT)
 
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         self.files[path] = content
@@ -185,6 +212,10 @@ class MemoryEtcd:
     def tree(self, prefix: str) -> tuple[tuple[KeyFact, ...], int]:
         facts = [self.get(key) for key in self.keys if key.startswith(f"{prefix}/")]
         return tuple(fact for fact in facts if fact is not None), self.index
+
+    def nodes(self, prefix: str) -> tuple[tuple[EtcdNode, ...], int]:
+        facts, index = self.tree(prefix)
+        return tuple(EtcdNode(fact.key, fact.text, fact.ttl) for fact in facts), index
 
     def put(self, key: str, value: str, *, expect: int | None, ttl: int | None = None) -> KeyFact:
         with self._one:

@@ -15,14 +15,23 @@ from deiswizard.session import Session
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import Said, deiswizard
+from tests.lab import network
 
 ROUTER = "/deis/router"
 LIST, ENFORCE = f"{ROUTER}/controller/whitelist", f"{ROUTER}/enforceWhitelist"
 FIREWALL, CODE = f"{ROUTER}/firewall/enabled", f"{ROUTER}/firewall/errorCode"
+REAL_IP = f"{ROUTER}/proxyRealIpCidr"
 KEYS = (LIST, ENFORCE, FIREWALL, CODE)
 DEIS, SHOP = "deis.demo.example.com", "shop.demo.example.com"
 ATTACK = {"User-Agent": "() { :;}; /bin/true"}
 STRANGER = "192.0.2.200"
+
+
+@pytest.fixture(autouse=True)
+def believed(cluster: Cluster) -> None:
+    """The routers take their own hosts' word; the lab's hosts are not in the range that is usual."""
+    if cluster.kind == "lab":
+        cluster.put(REAL_IP, f"{network.INSIDE}.0/24")
 
 
 @pytest.fixture
@@ -220,6 +229,18 @@ def test_behind_a_load_balancer_the_proofs_carry_its_line(
     assert done.code == 0, done.err
     assert "deis-3 refuses 192.0.2.77 at the controller" in done.err
     assert_status(cluster, "security", "ok")
+
+
+def test_routers_that_do_not_believe_their_hosts_prove_what_they_see(
+    cluster: Cluster, session: Session, me: str, tmp_path: Path
+) -> None:
+    cluster.put(REAL_IP, "192.168.0.0/16")
+    done = applied(cluster, tmp_path, f'controller_whitelist: "{me}:me"')
+    assert done.code == 0, done.err
+    address = next(host.address for host in session.look().hosts if host.name == "deis-2")
+    assert f"deis-2 refuses {address} at the controller" in done.err
+    assert "only that is proven" in done.out
+    assert asked(session, DEIS, me) == {403}
 
 
 def test_the_demo_shows_where_tags_would_place_an_app(tmp_path: Path) -> None:

@@ -215,9 +215,7 @@ def test_the_report_is_on_stdout_or_in_a_file_and_its_exit_status_is_that_of_che
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert main(["report", *flags(pretend), "--format", "html"]) == 2
     assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
-    (tmp_path / "a.yaml").write_text(f"backup:\n  folder: {tmp_path / 'kept'}\n")
-    words = ["-a", str(tmp_path / "a.yaml"), *flags(pretend), "--yes"]
-    assert main(["apply", "preseed", "backup", *words]) == 0
+    assert main(["apply", "preseed", *flags(pretend), "--yes"]) == 0
     assert main(["report", *flags(pretend), "-o", str(tmp_path / "r.md")]) == 0
     assert "Ready for production" in (tmp_path / "r.md").read_text()
     assert main(["report", *flags(pretend), "-o", str(tmp_path / "no" / "r.md")]) == 1

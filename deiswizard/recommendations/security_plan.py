@@ -186,8 +186,8 @@ def _undo_words(parts: Sequence[Part]) -> str:
     if not parts:
         return "not needed: nothing changes"
     count = sum(len(part.keys) for part in parts)
-    keys = "one key" if count == 1 else f"{count} keys, the last one first"
-    return f"{keys} back to before; over SSH and etcd, so that no list can keep you from it"
+    what = "one key is" if count == 1 else f"{count} keys are, the last one first,"
+    return f"{what} as before again; over SSH and etcd, so that no list can keep you from it"
 
 
 def _changes(

@@ -34,10 +34,13 @@ from deiswizard.recommendations.security_requests import (
 SECONDS_TO_LIVE = 30.0
 """confd looks every 5 s and nginx reloads (deis-facts 5b, 5c); with room to spare."""
 
-WHY_NOT = (
-    "take it back with undo, which needs no router. Then look at the router: journalctl -u "
-    "deis-router@1 on its host; a list that nginx refuses is never put in place"
+WHY_NOT_BACK = (
+    "look at the router: journalctl -u 'deis-router@*' on its host. Settings that nginx refuses, a broken "
+    "list of any app too, are never put in place"
 )
+WHY_NOT = f"take it back with undo, which needs no router. Then {WHY_NOT_BACK}"
+BACK = "back"
+"""What the way back is called among the parts of a plan."""
 
 
 def _nginx_accepts(host: str) -> CommandSays:
@@ -144,7 +147,7 @@ def _wait_nginx(host: str, part: str) -> WaitStep:
         condition=_nginx_accepts(host),
         waiting_for=f"nginx on {host} to accept its settings",
         timeout=SECONDS_TO_LIVE,
-        on_timeout=WHY_NOT,
+        on_timeout=WHY_NOT_BACK if part == BACK else WHY_NOT,
     )
 
 
@@ -154,10 +157,10 @@ def _wait(one: Expected, part: str) -> WaitStep:
         title=one.title,
         host=one.host,
         condition=one.condition,
-        waiting_for=f"the router: {one.title}",
+        waiting_for=f"this to be so: {one.title},",
         interval=1.0,
         timeout=SECONDS_TO_LIVE,
-        on_timeout=WHY_NOT,
+        on_timeout=WHY_NOT_BACK if part == BACK else WHY_NOT,
     )
 
 
@@ -166,8 +169,8 @@ def open_again(snapshot: Snapshot) -> tuple[Step, ...]:
     was = settings_now(snapshot)
     if faults(was.listed):
         return ()  # nginx took it as little before
-    found = [_wait(one, "back") for one in expected(snapshot, was) if one.group != "app"]
+    found = [_wait(one, BACK) for one in expected(snapshot, was) if one.group != "app"]
     if not was.firewall:
-        found += [_wait(one, "back") for one in without_firewall(snapshot, was)]
-    nginx = [_wait_nginx(host.name, "back") for host in router_hosts(snapshot)]
+        found += [_wait(one, BACK) for one in without_firewall(snapshot, was)]
+    nginx = [_wait_nginx(host.name, BACK) for host in router_hosts(snapshot)]
     return (*nginx, *found)

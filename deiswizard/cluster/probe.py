@@ -141,8 +141,23 @@ def probe_etcd(connection: ClusterConnection) -> tuple[dict[str, Any], tuple[Key
     }, registry
 
 
+QUICK_SECONDS = 5.0
+"""Within that, no answer means that the connection broke, not that nobody answers."""
+
+
 def ask(connection: ClusterConnection, question: Question) -> Answer:
-    """One question on one host; no answer is an answer without an exit status."""
+    """One question on one host; no answer is an answer without an exit status.
+
+    It only reads, so it is asked once more when the connection broke under it.
+    """
+    began = time.monotonic()
+    answer = _asked(connection, question)
+    if answer.code is None and time.monotonic() - began < QUICK_SECONDS:
+        answer = _asked(connection, question)
+    return answer
+
+
+def _asked(connection: ClusterConnection, question: Question) -> Answer:
     asked = {"id": question.id, "host": question.host, "command": question.command}
     try:
         if question.web is not None:

@@ -95,6 +95,8 @@ def test_a_wrong_pair_freezes_everything_until_it_is_mended(
     cluster: Cluster, session: Session
 ) -> None:
     seal(cluster, session)
+    # what stood there before this test must not be what is frozen
+    until(lambda: ask(session), lambda answer: answer.status == 401)
     cluster.put(f"{ROUTER}/sslKey", OTHER.key_pem)
     deadline = time.monotonic() + SECONDS
     while says(session)[0] == 0:
@@ -104,6 +106,7 @@ def test_a_wrong_pair_freezes_everything_until_it_is_mended(
     cluster.put(f"{ROUTER}/enforceHTTPS", "true")
     cluster.put(f"{ROUTER}/controller/whitelist", "198.51.100.7:nobody here")
     time.sleep(2.5)  # nothing is to happen: there is no state to wait for
+    assert ask(session).status == 401
     assert ask(session, tls=True).leaf == LEAF.fingerprint
     cluster.put(f"{ROUTER}/sslCert", OTHER.pem)
     until(lambda: ask(session), lambda answer: answer.status == 301)

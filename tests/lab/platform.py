@@ -46,7 +46,13 @@ def unit_file(unit: str) -> str:
         command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
     if name == "deis-logspout":
         command = "/usr/lib/lab/component logspout 0"
-    lines = ["EnvironmentFile=/etc/environment", f"ExecStart={command}", "Restart=on-failure"]
+    # mixed: a component ends what it has started, and is the only one that is told to end
+    lines = [
+        "EnvironmentFile=/etc/environment",
+        f"ExecStart={command}",
+        "Restart=on-failure",
+        "KillMode=mixed",
+    ]
     return platform.unit_file(unit).replace("ExecStart=/bin/true", "\n".join(lines))
 
 

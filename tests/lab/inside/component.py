@@ -8,7 +8,6 @@ logspout is nowhere in etcd and passes on what containers say (``logs.py``).
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -94,8 +93,6 @@ def main() -> None:
     if name == "logs":
         threading.Thread(target=serve_logger, args=(LiveKeys(), port, SPEED), daemon=True).start()
     if name == "router":
-        # nginx's helpers get the signal as well: how they end is no failure of the unit
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         router.run()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()

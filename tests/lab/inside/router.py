@@ -6,7 +6,9 @@ accepts it, and nginx takes what is there only when all of it is right.
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -198,6 +200,12 @@ class Router:
         else:
             subprocess.run(["nginx", "-c", str(CONFIG), "-s", "reload"], check=True)
 
+    def close(self) -> None:
+        """End nginx, and its workers with it."""
+        if self._nginx is not None:
+            self._nginx.terminate()
+            self._nginx.wait()
+
 
 def accepted(path: Path) -> bool:
     """Whether ``nginx -t`` finds nothing wrong; what it finds is in the unit's journal."""
@@ -226,13 +234,17 @@ def serve_backend() -> None:
 
 
 def run() -> None:
-    """Until killed."""
+    """Until stopped. Nothing is left behind: systemd would wait for it, and here nobody tells it the end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     PLACE.mkdir(exist_ok=True)
     threading.Thread(target=serve_backend, daemon=True).start()
     router = Router()
-    while True:
-        try:
-            router.follow()
-        except EtcdDownError as error:
-            print(f"the keys could not be read: {error}", flush=True)
-        time.sleep(PAUSE)
+    try:
+        while True:
+            try:
+                router.follow()
+            except EtcdDownError as error:
+                print(f"the keys could not be read: {error}", flush=True)
+            time.sleep(PAUSE)
+    finally:
+        router.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 pytest_plugins = ["tests.lab.fixtures"]
 LAB_LIMIT = 400
 """Seconds for a test of the lab: the first one may have to build the hosts' root file system."""
+
+LABS = 2
+"""How many labs the tests share at most; each belongs to a worker."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +27,11 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side by file; but there is only one lab, so all that use it go to one worker."""
+    """Side by side by file; those that use a lab are dealt out to as many workers as there are labs."""
+    dealt = itertools.cycle(f"lab-{number}" for number in range(LABS))
     for item in items:
         needs_lab = "[lab" in item.name or "lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("lab" if needs_lab else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(next(dealt) if needs_lab else str(item.path)))
         if needs_lab:
             item.add_marker(pytest.mark.lab)
             item.add_marker(pytest.mark.timeout(LAB_LIMIT))

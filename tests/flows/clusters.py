@@ -8,7 +8,6 @@ from typing import Protocol
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.inventory import Target
-from tests.lab import network
 from tests.lab.lab import Lab
 
 HOSTS = ("deis-1", "deis-2", "deis-3")
@@ -157,11 +156,11 @@ class Real:
     """The lab: OpenSSH, systemd, etcd, Docker engines and a registry."""
 
     kind = "lab"
-    unknown_image = f"{network.REGISTRY}/deis/nothing:v1"
-    receiver_name = f"{network.INSIDE}.1"
 
     def __init__(self, lab: Lab, address: str) -> None:
         self.lab = lab
+        self.unknown_image = f"{lab.network.registry}/deis/nothing:v1"
+        self.receiver_name = f"{lab.network.inside}.1"
         self._address = address
 
     def target(self) -> Target:
@@ -207,7 +206,7 @@ class Real:
         return self.lab.host("deis-1").run("fleetctl", "cat", name, check=False).stdout
 
     def receiver_address(self) -> str:
-        return f"{network.INSIDE}.1"
+        return self.receiver_name
 
     def let_reach(self, port: int) -> None:
         """Nothing is in the way."""
@@ -229,4 +228,4 @@ def direct(lab: Lab) -> Real:
 
 def by_bastion(lab: Lab) -> Real:
     """Entered by an address that fleet does not know: the others are reached through it."""
-    return Real(lab, f"{network.OUTSIDE}.11")
+    return Real(lab, f"{lab.network.outside}.11")

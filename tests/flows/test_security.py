@@ -13,9 +13,8 @@ from deiswizard.cluster.web import WebRequest
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.session import Session
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import HOSTS, Cluster
+from tests.flows.clusters import HOSTS, Cluster, Real
 from tests.flows.commands import Said, deiswizard
-from tests.lab import network
 
 ROUTER = "/deis/router"
 LIST, ENFORCE = f"{ROUTER}/controller/whitelist", f"{ROUTER}/enforceWhitelist"
@@ -30,8 +29,8 @@ STRANGER = "192.0.2.200"
 @pytest.fixture
 def believed(cluster: Cluster) -> None:
     """The routers take their own hosts' word; the lab's hosts are not in the range that is usual."""
-    if cluster.kind == "lab":
-        cluster.put(REAL_IP, f"{network.INSIDE}.0/24")
+    if isinstance(cluster, Real):
+        cluster.put(REAL_IP, f"{cluster.lab.network.inside}.0/24")
 
 
 @pytest.fixture

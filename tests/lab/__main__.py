@@ -7,7 +7,6 @@ import sys
 import threading
 
 from tests.lab.lab import running, why_no_lab
-from tests.lab.network import OUTSIDE
 
 
 def main() -> None:
@@ -21,9 +20,9 @@ def main() -> None:
         flags = f"-i {lab.client_key} --known-hosts {lab.known_hosts}"
         first = lab.hosts[0].address
         print(
-            f"{len(lab.hosts)} hosts: {', '.join(f'{h.name} {h.address}' for h in lab.hosts)}\n"
+            f"lab {lab.place.number}: {len(lab.hosts)} hosts: {', '.join(f'{h.name} {h.address}' for h in lab.hosts)}\n"
             f"  deiswizard core@{first} {flags}\n"
-            f"  deiswizard core@{OUTSIDE}.11 {flags}     # through the first host\n"
+            f"  deiswizard core@{lab.network.outside}.11 {flags}     # through the first host\n"
             f"  ssh -i {lab.client_key} -o UserKnownHostsFile={lab.known_hosts} core@{first}\n"
             "ctrl-c ends it",
             flush=True,

@@ -1,12 +1,12 @@
-"""Control groups of the lab's own, one for each host in every version 1 hierarchy."""
+"""Control groups of a lab's own, one for each host in every version 1 hierarchy."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 MOUNTS = Path("/sys/fs/cgroup")
-OURS = "dwz"
 
 
 def controllers() -> list[str]:
@@ -22,34 +22,38 @@ def controllers() -> list[str]:
     )
 
 
-def _top(controller: str) -> Path:
-    return MOUNTS / controller / OURS
+@dataclass(frozen=True)
+class Groups:
+    """The control groups of the lab with that number."""
 
+    number: int
 
-def make(name: str) -> list[Path]:
-    """A group in every hierarchy; the files that take a process in."""
-    for controller in controllers():
-        top = _top(controller)
-        (top / name).mkdir(parents=True, exist_ok=True)
-        for group in (top, top / name) if controller == "cpuset" else ():
-            for setting in ("cpuset.cpus", "cpuset.mems"):
-                (group / setting).write_text((group.parent / setting).read_text())
-    return [_top(controller) / name / "cgroup.procs" for controller in controllers()]
+    def _top(self, controller: str) -> Path:
+        return MOUNTS / controller / f"dwz{self.number}"
 
+    def make(self, name: str) -> list[Path]:
+        """A group in every hierarchy; the files that take a process in."""
+        for controller in controllers():
+            top = self._top(controller)
+            (top / name).mkdir(parents=True, exist_ok=True)
+            for group in (top, top / name) if controller == "cpuset" else ():
+                for setting in ("cpuset.cpus", "cpuset.mems"):
+                    (group / setting).write_text((group.parent / setting).read_text())
+        return [self._top(controller) / name / "cgroup.procs" for controller in controllers()]
 
-def members(name: str = "") -> set[int]:
-    """The processes of a host, or of all."""
-    found = set()
-    for group in (_top("systemd") / name).rglob("cgroup.procs"):
-        with contextlib.suppress(OSError):
-            found |= {int(line) for line in group.read_text().split()}
-    return found
+    def members(self, name: str = "") -> set[int]:
+        """The processes of a host, or of all."""
+        found = set()
+        for group in (self._top("systemd") / name).rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                found |= {int(line) for line in group.read_text().split()}
+        return found
 
-
-def clear() -> None:
-    """Remove all groups. Raises OSError while there is a process in one."""
-    for controller in controllers():
-        groups = [path for path in _top(controller).rglob("*") if path.is_dir()]
-        for group in (*sorted(groups, reverse=True), _top(controller)):
-            with contextlib.suppress(FileNotFoundError):
-                group.rmdir()
+    def clear(self) -> None:
+        """Remove all groups. Raises OSError while there is a process in one."""
+        for controller in controllers():
+            top = self._top(controller)
+            groups = [path for path in top.rglob("*") if path.is_dir()]
+            for group in (*sorted(groups, reverse=True), top):
+                with contextlib.suppress(FileNotFoundError):
+                    group.rmdir()

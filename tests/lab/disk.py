@@ -7,8 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.network import REGISTRY
-
 CODE = Path(__file__).parent
 CHECKOUT = CODE.parent.parent
 INSIDE_CODE = (
@@ -41,11 +39,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all hosts of a lab share: etcd's first members, who may log in, whom TLS trusts, Deis's units."""
+    """What all hosts of a lab share: etcd's first members, who may log in, the registry's
+    address, whom TLS trusts, Deis's units."""
 
     members: str
     client_key: str
     release: str
+    registry: str
     authority: str
     metadata: str
     templates: dict[str, str]
@@ -81,7 +81,7 @@ def write(folder: Path, host: Identity, setting: Setting) -> None:
             "etc/deis-release": f"DEIS_RELEASE={setting.release}\n",
             "etc/environment": f"COREOS_PRIVATE_IPV4={host.address}\n"
             f"COREOS_PUBLIC_IPV4={host.public_address}\n",
-            "etc/hosts": f"127.0.0.1 localhost {host.name}\n{REGISTRY} registry-1.docker.io\n",
+            "etc/hosts": f"127.0.0.1 localhost {host.name}\n{setting.registry} registry-1.docker.io\n",
             "etc/resolv.conf": "nameserver 127.0.0.1\n",  # refuses at once: no name waits for an answer
             "etc/ssh/authorized_keys": setting.client_key,
             "etc/ssl/certs/ca-certificates.crt": setting.authority,

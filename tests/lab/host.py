@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.lab import disk
 from tests.lab.disk import Identity, Setting
 from tests.lab.machine import Machine
-from tests.lab.network import PREFIX
+from tests.lab.place import Place
 from tests.lab.waiting import answers, await_that
 
 ENGINE = ("docker.service", "docker.socket", "docker-tcp.socket")
@@ -25,8 +25,8 @@ TRIES = 20
 class LabHost(Machine):
     """``prepare`` it, ``start`` it, then ``run`` commands in it as root."""
 
-    def __init__(self, identity: Identity, folder: Path, root: Path) -> None:
-        super().__init__(identity.name, folder)
+    def __init__(self, identity: Identity, place: Place, root: Path) -> None:
+        super().__init__(identity.name, place)
         self.identity = identity
         self.address = identity.address
         self.machine_id = identity.machine_id
@@ -126,7 +126,7 @@ class LabHost(Machine):
     def _filter(self, *words: str) -> None:
         """``iptables`` in its network, whether it is on or off."""
         subprocess.run(
-            ["nsenter", f"--net=/run/netns/{PREFIX}{self.name}",
+            ["nsenter", f"--net={self.space}",
              "chroot", self._root, "iptables", "-w", *words],
             check=True, capture_output=True,
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
@@ -13,15 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.platform import METADATA
-from tests.lab import cgroups, network, platform, root
+from tests.lab import cgroups, place, platform, root
 from tests.lab.disk import Identity, Setting
 from tests.lab.host import LabHost
 from tests.lab.keys import FLEET, Keys
-from tests.lab.network import INSIDE, OUTSIDE
+from tests.lab.place import Place
 from tests.lab.registry import LabRegistry
 from tests.lab.waiting import await_that
 
@@ -45,9 +43,6 @@ ip link add dwz-one type veth peer name dwz-two
 iptables -A INPUT -j DROP
 """
 """What a lab host needs of the kernel, in namespaces that end with it."""
-
-FOLDER = Path(tempfile.gettempdir()) / "deiswizard-lab"
-LOCK = FOLDER.with_suffix(".lock")
 
 
 @functools.cache
@@ -75,27 +70,22 @@ def why_no_lab() -> str:
 
 
 class Lab:
-    """The hosts, their etcd and the registry. Raises RuntimeError when there is one on this machine."""
+    """The hosts, their etcd and the registry, at a place that is theirs alone."""
 
-    def __init__(self, hosts: int = 3) -> None:
-        self.folder = FOLDER
+    def __init__(self, place: Place, hosts: int) -> None:
+        self.place = place
+        self.network = place.network
+        self.folder = place.folder
         self.client_key = self.folder / "id_ed25519"
         self.known_hosts = self.folder / "known_hosts"
         self.hosts: list[LabHost] = []
-        self.registry = LabRegistry(self.folder)
+        self.registry = LabRegistry(place)
         self._scenario = SCENARIOS[hosts]
-        self._lock = LOCK.open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with its process
-        except BlockingIOError:
-            raise RuntimeError("another lab is running on this machine; end it first") from None
 
     def start(self) -> None:
-        """Clear what an aborted run has left, then bring everything up."""
-        await_that(lambda: not cgroups.members(), "the hosts of an aborted lab are gone")
-        self._clear()
+        """Bring everything up."""
         self.folder.mkdir(mode=0o700)
-        network.make_bridge()
+        self.network.make_bridge()
         self.registry.prepare()
         self.registry.start()
         pushed = ThreadPoolExecutor(1, "push").submit(self.registry.fill, RELEASE)
@@ -110,14 +100,10 @@ class Lab:
         pushed.result()
         self.await_platform()
 
-    def _clear(self) -> None:
-        cgroups.clear()
-        network.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _make_hosts(self, pretend: PretendCluster) -> None:
         """As the pretend cluster's, so that its keys are true of them."""
-        addresses = {h.address: f"{INSIDE}.{10 + n}" for n, h in enumerate(pretend.hosts, 1)}
+        inside, outside = self.network.inside, self.network.outside
+        addresses = {h.address: f"{inside}.{10 + n}" for n, h in enumerate(pretend.hosts, 1)}
 
         def ours(text: str) -> str:
             for theirs, address in addresses.items():
@@ -134,20 +120,21 @@ class Lab:
             ),
             client_key=self.client_key.with_suffix(".pub").read_text(),
             release=RELEASE,
+            registry=self.network.registry,
             authority=self.registry.authority,
             metadata=",".join(f"{name}={value}" for name, value in METADATA.items()),
             templates=self.platform.templates,
         )
         for number, model in enumerate(pretend.hosts, 1):
-            address, public = addresses[model.address], f"{OUTSIDE}.{10 + number}"
-            network.plug_in(model.name, address, *([public] if number == 1 else []))
+            address, public = addresses[model.address], f"{outside}.{10 + number}"
+            self.network.plug_in(model.name, address, *([public] if number == 1 else []))
             identity = Identity(model.name, address, model.machine_id, public)
-            host = LabHost(identity, self.folder, root.path())
+            host = LabHost(identity, self.place, root.path())
             host.prepare(setting)
             self.hosts.append(host)
         self.keys = Keys([host.address for host in self.hosts])
         self.known_hosts.write_text(
-            f"{OUTSIDE}.11 {self.hosts[0].host_key}\n"
+            f"{outside}.11 {self.hosts[0].host_key}\n"
             + "".join(f"{host.address} {host.host_key}\n" for host in self.hosts)
         )
 
@@ -211,20 +198,22 @@ class Lab:
         return wanted == runs and not platform.SELF_KEPT - self.keys.below("/deis").keys()
 
     def stop(self) -> None:
-        """Everything ends and nothing stays."""
+        """Everything ends."""
         for host in self.hosts:
             host.stop()
         self.registry.stop()
-        self._clear()
-        self._lock.close()
 
 
 @contextmanager
-def running(hosts: int = 3) -> Iterator[Lab]:
-    """A lab that lives as long as the block."""
-    lab = Lab(hosts)
-    try:
-        lab.start()
-        yield lab
-    finally:
-        lab.stop()
+def running(hosts: int = 3, number: int | None = None) -> Iterator[Lab]:
+    """A lab that lives as long as the block, at a place of that number or any; nothing of it stays.
+
+    Raises RuntimeError when there are too many labs on this machine.
+    """
+    with place.taken(number) as found:
+        lab = Lab(found, hosts)
+        try:
+            lab.start()
+            yield lab
+        finally:
+            lab.stop()

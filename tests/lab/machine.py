@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.lab import cgroups
-from tests.lab.network import PREFIX
+from tests.lab.place import Place
 from tests.lab.waiting import await_that
 
 BOOT = Path(__file__).with_name("boot")
@@ -23,9 +23,11 @@ JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
 class Machine:
     """Its folder holds ``disk`` (what differs from the root file system), ``docker.img``, ``cloudinit``."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, place: Place) -> None:
         self.name = name
-        self.folder = folder / name
+        self.folder = place.folder / name
+        self.space = place.network.space(name)
+        self._groups = place.groups
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
 
@@ -53,12 +55,12 @@ class Machine:
     def switch_on(self, root: Path) -> None:
         """Begin to boot. The kernel ends it when the thread ends that called this."""
         self.switch_off()  # it may have ended by itself, a moment ago
-        groups = cgroups.make(self.name)
+        groups = self._groups.make(self.name)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     "setpriv", "--pdeathsig", "KILL", "sh", "-c", JOIN, "sh", *groups, "--",
-                    "nsenter", f"--net=/run/netns/{PREFIX}{self.name}",
+                    "nsenter", f"--net={self.space}",
                     "unshare", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork", "--kill-child",
                     BOOT, self.folder, root,
                 ],
@@ -92,7 +94,7 @@ class Machine:
         self._process.kill()
         self._process.wait()
         self._process, self._init = None, 0
-        await_that(lambda: not cgroups.members(self.name), f"{self.name} gone")
+        await_that(lambda: not self._groups.members(self.name), f"{self.name} gone")
         await_that(lambda: not self._disk_is_used(), f"Docker's disk of {self.name} free")
 
     def _disk_is_used(self) -> bool:

@@ -1,4 +1,4 @@
-"""The lab's registry: what the hosts know as Docker Hub, and as a private one at ``REGISTRY``."""
+"""The lab's registry: what the hosts know as Docker Hub, and as a private one at its address."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from deiswizard.cluster.probe_script import COMPONENTS
-from tests.lab import network, root
+from tests.lab import root
 from tests.lab.images import MEBIBYTE, Pusher, layer, shell_layer
-from tests.lab.network import PREFIX, REGISTRY
+from tests.lab.place import Place
 from tests.lab.waiting import answers, await_that
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -20,13 +20,15 @@ HUB = "registry-1.docker.io"
 class LabRegistry:
     """A real registry, and before it a small proxy that can be told to misbehave."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "registry"
+    def __init__(self, place: Place) -> None:
+        self.folder = place.folder / "registry"
+        self._network = place.network
+        self.address = place.network.registry
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def prepare(self) -> None:
         """Its place in the network, its files, and a certificate that only the lab's hosts trust."""
-        network.plug_in("registry", REGISTRY)
+        self._network.plug_in("registry", self.address)
         self.folder.mkdir()
         settings = {
             "version": 0.1,
@@ -59,18 +61,18 @@ class LabRegistry:
             return
         commands: tuple[list[str | Path], ...] = (
             ["docker-registry", "serve", self.folder / "settings.yml"],
-            [sys.executable, "-m", "tests.lab.registry_proxy", REGISTRY, self.folder],
+            [sys.executable, "-m", "tests.lab.registry_proxy", self.address, self.folder],
         )
         for words in commands:
             with (self.folder / "log").open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(
                         ["setpriv", "--pdeathsig", "KILL",
-                         "nsenter", f"--net=/run/netns/{PREFIX}registry", *words],
+                         "nsenter", f"--net={self._network.space('registry')}", *words],
                         stdout=log, stderr=log, cwd=CHECKOUT,
                     )
                 )  # fmt: skip
-        await_that(lambda: answers(f"http://{REGISTRY}/v2/"), "the registry")
+        await_that(lambda: answers(f"http://{self.address}/v2/"), "the registry")
 
     def stop(self) -> None:
         """Down: connections are refused."""
@@ -89,7 +91,7 @@ class LabRegistry:
 
     def limit(self, megabits: int | None) -> None:
         """How fast it can send; None: as fast as it goes."""
-        network.set_bandwidth("registry", megabits)
+        self._network.set_bandwidth("registry", megabits)
 
     def behave(self) -> None:
         """No limit, no delay, no refusal."""
@@ -108,7 +110,7 @@ class LabRegistry:
 
     def fill(self, release: str) -> None:
         """Every component of Deis, a few layers each, and what the data containers use."""
-        pusher = Pusher(REGISTRY)
+        pusher = Pusher(self.address)
         base = layer("base", 6 * MEBIBYTE)
         names = [f"deis/{name}:{release}" for name in (*COMPONENTS, "store-admin")]
         for name in (*names, "library/alpine:3.2"):

@@ -6,30 +6,47 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import FOLDER, Lab, running
+from tests.lab.fixtures import Ruins
+from tests.lab.lab import Lab, running
+from tests.lab.network import ip
+from tests.lab.place import MOST, Place, taken
 
 
-def test_a_lab_that_was_killed_is_gone_and_the_next_one_works(
-    aborted_lab: set[int], lab: Lab
-) -> None:
-    assert len(aborted_lab) >= 3 * 8
-    assert not [pid for pid in aborted_lab if Path(f"/proc/{pid}").exists()]
+def test_a_lab_that_was_killed_is_gone_and_the_next_one_works(aborted_lab: Ruins, lab: Lab) -> None:
+    assert lab.place == aborted_lab.place and len(aborted_lab.processes) >= 3 * 8
+    assert not [pid for pid in aborted_lab.processes if Path(f"/proc/{pid}").exists()]
     for host in lab.hosts:
         assert host.run("uname", "-n").stdout.strip() == host.name
     assert lab.value("/deis/platform/domain")
 
 
 def test_nothing_of_the_hosts_is_mounted_outside(lab: Lab) -> None:
-    assert str(FOLDER) not in Path("/proc/mounts").read_text()
+    assert str(lab.folder) not in Path("/proc/mounts").read_text()
     for host in lab.hosts:
         assert "/var/lib/docker" in host.run("cat", "/proc/mounts").stdout
 
 
-def test_a_second_lab_is_refused_and_harms_nothing(lab: Lab) -> None:
-    with pytest.raises(RuntimeError, match="another lab"), running():
+def test_no_two_labs_have_the_same_place_and_one_too_many_harms_nothing(lab: Lab) -> None:
+    with pytest.raises(RuntimeError, match="other labs"), running(number=lab.place.number):
         pass
     for host in lab.hosts:
         host.await_services()
+    places = [Place(number) for number in range(MOST)]
+    assert (
+        len({place.network.inside for place in places} | {p.network.outside for p in places}) == 8
+    )
+
+
+def test_ruins_at_any_place_are_cleared_by_whoever_comes_next(lab: Lab) -> None:
+    other = Place(MOST - 1)
+    other.folder.mkdir(exist_ok=True)
+    other.network.make_bridge()
+    other.network.plug_in("deis-1", f"{other.network.inside}.11")
+    other.groups.make("deis-1")
+    with taken() as found:
+        assert found not in (lab.place, other)
+        assert not other.folder.exists() and not other.network.space("deis-1").exists()
+        assert other.network.prefix not in ip("-o", "link", "show")
 
 
 def test_the_registry_refuses_in_docker_hubs_words_and_is_missed_when_it_is_down(lab: Lab) -> None:

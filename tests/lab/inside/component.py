@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deiswizard.demo.controller import Controller
 from tests.lab.inside import router
+from tests.lab.inside.ending import end_with_children
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
 from tests.lab.inside.logs import serve_logger, serve_logspout
 
@@ -88,6 +89,7 @@ def announce(name: str, port: int) -> None:
 def main() -> None:
     """Serve, if it is one that others speak to, and announce."""
     name, port = sys.argv[1], int(sys.argv[2])
+    end_with_children()
     if name == "logspout":
         serve_logspout()
     if name == "logs":

@@ -6,9 +6,7 @@ accepts it, and nginx takes what is there only when all of it is right.
 
 from __future__ import annotations
 
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -200,12 +198,6 @@ class Router:
         else:
             subprocess.run(["nginx", "-c", str(CONFIG), "-s", "reload"], check=True)
 
-    def close(self) -> None:
-        """End nginx, and its workers with it."""
-        if self._nginx is not None:
-            self._nginx.terminate()
-            self._nginx.wait()
-
 
 def accepted(path: Path) -> bool:
     """Whether ``nginx -t`` finds nothing wrong; what it finds is in the unit's journal."""
@@ -234,17 +226,13 @@ def serve_backend() -> None:
 
 
 def run() -> None:
-    """Until stopped. Nothing is left behind: systemd would wait for it, and here nobody tells it the end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    """Until killed."""
     PLACE.mkdir(exist_ok=True)
     threading.Thread(target=serve_backend, daemon=True).start()
     router = Router()
-    try:
-        while True:
-            try:
-                router.follow()
-            except EtcdDownError as error:
-                print(f"the keys could not be read: {error}", flush=True)
-            time.sleep(PAUSE)
-    finally:
-        router.close()
+    while True:
+        try:
+            router.follow()
+        except EtcdDownError as error:
+            print(f"the keys could not be read: {error}", flush=True)
+        time.sleep(PAUSE)

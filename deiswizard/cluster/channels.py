@@ -233,6 +233,8 @@ def _request(
 ) -> None:
     """Ask for the command, as paramiko's exec_command, which waits for ever and uninterrupted."""
     inside: Any = channel
+    if channel.closed:
+        raise paramiko.SSHException("the host closed the session at once")
     message = paramiko.Message()
     message.add_byte(cMSG_CHANNEL_REQUEST)
     message.add_int(inside.remote_chanid)

@@ -286,8 +286,16 @@ class HostLink:
 
     def web(self, request: WebRequest) -> WebAnswer:
         """As ``access.HostAccess.web``."""
-        self._live()  # what is raised from here on is the service's doing
-        return ask_web(request, self.open_tcp)
+        transport = self._live()
+        answer = ask_web(request, self.open_tcp)
+        if answer.status is None and not transport.is_active():
+            raise transient(
+                self.name,
+                f"the connection to {self.name} was lost while {request.name} was asked there",
+                said=transport.why_gone,
+                do="the connection is made again at the next try",
+            )
+        return answer  # what went wrong otherwise is the service's doing
 
     def checksum(self, path: str, *, sudo: bool = False) -> str | None:
         """As ``access.HostAccess.checksum``."""

@@ -15,6 +15,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.util.wait import wait_for_read
 
 OpenChannel = Callable[[], Any]
 """Opens a socket-like channel to the one service meant. Raises LinkError."""
@@ -37,6 +38,14 @@ class ChannelSocket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
+
+    @property
+    def is_idle(self) -> bool:
+        """It can take another request: nothing has come unasked, not even its end."""
+        channel = self._channel
+        if not isinstance(channel, paramiko.Channel):
+            return not wait_for_read(channel, timeout=0.0)
+        return not (channel.closed or channel.eof_received or channel.recv_ready())
 
     def makefile(self, *args: Any, **kwargs: Any) -> Any:
         """A file that keeps the channel open."""
@@ -77,6 +86,12 @@ def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
     class ChannelConnection(HTTPConnection):
         def _new_conn(self) -> Any:
             return ChannelSocket(open_channel())
+
+        @property
+        def is_connected(self) -> bool:
+            # urllib3 would ask the channel for a file number. paramiko makes a pipe for it, which
+            # its threads still write to while it is closed: into whatever has its number then.
+            return isinstance(self.sock, ChannelSocket) and self.sock.is_idle
 
         def close(self) -> None:
             # The connection below may be gone already; then there is nothing left to close.

@@ -40,7 +40,12 @@ class Timed:
         """As a socket's. Raises TimeoutError, OSError, EOFError."""
         self._hurry()
         first, self._first = self._first, b""
-        self._channel.sendall(first + data)
+        try:
+            self._channel.sendall(first + data)
+        except OSError as error:
+            if not getattr(self._channel, "closed", False):
+                raise
+            raise ConnectionError("it closed the connection") from error  # in paramiko's words ours
 
     def makefile(self, mode: str = "rb") -> io.BufferedReader:
         """For ``http.client``, which only reads."""

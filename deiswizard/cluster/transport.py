@@ -23,6 +23,7 @@ from paramiko.common import (
 from paramiko.packet import Packetizer
 
 from deiswizard.errors import CancelledError
+from deiswizard.wording import harmless
 
 HANDSHAKE_TIMEOUT = 20.0
 AUTH_TIMEOUT = 30.0
@@ -40,8 +41,14 @@ PEER_SILENCE = 20.0
 """A peer that has not answered for so long is dead. Needed beside TCP's own time-outs, which say
 nothing of a host behind a bastion."""
 
+ASKS = 2
+"""Signs of life asked for in vain before a peer is called dead. Between two of them the socket is read:
+an answer that lies there because this machine was asleep or too busy to read is not overlooked."""
+
 OLD_SSHD = re.compile(r"OpenSSH_(?:[1-6]\.|7\.[01])")
 READ_SIZE = 65536
+LONGEST = 200
+"""Characters of the far side's words that are kept."""
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -122,6 +129,8 @@ class Transport(paramiko.Transport):
         self.has_had_session = False
         self.is_presumed_dead = False
         self._asked_at = 0.0
+        self._unanswered = 0
+        self._refusals: dict[int, paramiko.ChannelException] = {}
         self.banner_timeout = HANDSHAKE_TIMEOUT
         self.handshake_timeout = HANDSHAKE_TIMEOUT
         self.auth_timeout = AUTH_TIMEOUT
@@ -166,11 +175,14 @@ class Transport(paramiko.Transport):
         """Runs in the transport's thread when nothing came or went for KEEPALIVE seconds."""
         packetizer: Any = self.packetizer
         silence = time.monotonic() - packetizer.heard_at
-        if self._asked_at > packetizer.heard_at and silence > PEER_SILENCE - KEEPALIVE:
+        if packetizer.heard_at > self._asked_at:
+            self._unanswered = 0
+        if self._unanswered >= ASKS and silence > PEER_SILENCE - KEEPALIVE:
             self.is_presumed_dead = True
             packetizer.close()
             return
         self._asked_at = time.monotonic()
+        self._unanswered += 1
         message = paramiko.Message()
         message.add_byte(cMSG_GLOBAL_REQUEST)
         message.add_string("keepalive@openssh.com")
@@ -195,15 +207,17 @@ class Transport(paramiko.Transport):
     ) -> paramiko.Channel:
         """A channel of any kind, ``fields`` being what the request carries.
 
-        paramiko's own open_channel knows no unix sockets and cannot be interrupted.
+        paramiko's own open_channel knows no unix sockets, cannot be interrupted, and tells a caller
+        of what was refused to another one. A channel that the far side has closed again at once is
+        answered all the same: its reader finds the end there.
 
         Raises:
-            paramiko.ChannelException: the far side refused.
+            paramiko.ChannelException: the far side refused; its ``text`` are the far side's words.
             paramiko.SSHException, EOFError, OSError: the connection is gone, or no answer came.
             CancelledError: ``cancel`` was set.
         """
         if not self.is_active():
-            raise paramiko.SSHException("the connection is gone")
+            raise paramiko.SSHException(self.why_gone)
         internals: Any = self
         with internals.lock:
             window_size = internals._sanitize_window_size(window)
@@ -230,17 +244,45 @@ class Transport(paramiko.Transport):
         deadline = time.monotonic() + timeout
         while not event.wait(POLL):
             if cancel is not None and cancel.is_set():
-                internals._unlink_channel(number)
+                self._abandon(number)
                 raise CancelledError("stopped waiting for a channel")
             if not self.is_active():
                 break
             if time.monotonic() > deadline:
-                internals._unlink_channel(number)
+                self._abandon(number)
                 raise paramiko.SSHException(f"no answer within {timeout:.0f} s")
-        if not self.is_active() or internals._channels.get(number) is None:
-            raise self.get_exception() or paramiko.SSHException("the channel was not opened")
+        if refusal := self._refusals.pop(number, None):
+            raise refusal
+        if not opened.active:
+            raise paramiko.SSHException(self.why_gone)
         self.has_had_session = self.has_had_session or kind == "session"
         return channel
+
+    def _abandon(self, number: int) -> None:
+        """Nobody waits for that channel any more."""
+        internals: Any = self
+        internals.channel_events.pop(number, None)
+        internals._unlink_channel(number)
+
+    @property
+    def why_gone(self) -> str:
+        """Why the connection stands no more, in a few words."""
+        if self.is_presumed_dead:
+            return f"no sign of life for {PEER_SILENCE:.0f} s"
+        saved = getattr(self, "saved_exception", None)
+        words = "" if isinstance(saved, paramiko.ChannelException) else str(saved or "")
+        return words or "the connection is gone"
+
+    def _parse_channel_open_failure(self, message: paramiko.Message) -> None:
+        """Paramiko's handler, which keeps one refusal for all callers and drops the far side's words."""
+        position = message.packet.tell()
+        number, code = message.get_int(), message.get_int()
+        words = harmless(" ".join(message.get_text().split()))[:LONGEST]
+        message.packet.seek(position)
+        if number in self.channel_events:  # somebody still waits for it
+            self._refusals[number] = paramiko.ChannelException(code, words)
+        super()._parse_channel_open_failure(message)  # type: ignore[misc]
+        self.saved_exception = None
 
     def open_unix(
         self, path: str, cancel: threading.Event | None = None, timeout: float = CHANNEL_TIMEOUT

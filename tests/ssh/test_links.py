@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from deiswizard.cluster.channels import MAX_LINE, LineSplitter
 from deiswizard.cluster.host import HostLink
-from deiswizard.cluster.transport import BufferingPacketizer
+from deiswizard.cluster.transport import BufferingPacketizer, Transport
+from deiswizard.cluster.web import WebRequest
 from deiswizard.errors import CancelledError, LinkError, StepError
 from tests.ssh.helpers import open_link, until
 from tests.sshd import Sshd, sshd, why_no_sshd
@@ -276,3 +278,82 @@ def test_keys_are_exchanged_again_in_the_middle_of_a_stream(tmp_path: Path) -> N
         assert checksum.split()[0] == hashlib.sha256(sent).hexdigest()
         assert rest == "x" * 6_000_000
         link.close()
+
+
+def test_what_is_refused_to_one_is_told_to_that_one_in_the_hosts_words(link: HostLink) -> None:
+    """paramiko keeps one refusal for all who wait: the second of two was told of a lost connection."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        said: list[LinkError] = []
+
+        def ask() -> None:
+            for _ in range(20):
+                with pytest.raises(LinkError) as refused:
+                    link.open_tcp("127.0.0.1", port)
+                said.append(refused.value)
+
+        threads = [in_thread(threading.Thread(target=ask)) for _ in range(8)]
+        for thread in threads:
+            thread.join(60)
+    assert len(said) == 160
+    assert {(error.said, error.is_transient) for error in said} == {("Connection refused", False)}
+    with pytest.raises(LinkError) as unknown:
+        link.open_tcp("nobody.invalid", 80)
+    assert "not known" in unknown.value.said or "resolution" in unknown.value.said
+
+
+def test_a_service_that_closes_at_once_is_told_from_a_lost_connection(link: HostLink) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def slam() -> None:
+            for _ in range(20):
+                listener.accept()[0].close()
+
+        thread = in_thread(threading.Thread(target=slam))
+        port = listener.getsockname()[1]
+        asked = WebRequest(host="h", name="deis.example.com", port=port, tls=True)
+        for _ in range(10):
+            assert link.open_tcp("127.0.0.1", port).recv(1) == b""
+            web = link.web(asked.model_copy(update={"tls": False}))
+            assert web.status is None and "clos" in web.said, web.said
+        thread.join(30)
+    assert link.is_connected
+
+
+def test_a_connection_that_breaks_under_a_question_is_no_answer_of_the_service(
+    server: Sshd,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = open_link(server.target())
+
+        def cut() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1)  # the question has come
+                server.cut_connections()
+
+        thread = in_thread(threading.Thread(target=cut))
+        with pytest.raises(LinkError, match=r"was lost while deis\.example\.com was asked") as lost:
+            link.web(WebRequest(host="h", name="deis.example.com", port=listener.getsockname()[1]))
+        thread.join(30)
+    assert lost.value.is_transient
+    link.close()
+
+
+def test_a_peer_is_not_called_dead_before_it_was_asked_and_heard_again() -> None:
+    """This machine was asleep, or too busy: the answer may lie in the socket, unread."""
+    ours, theirs = socket.socketpair()
+    transport = Transport(ours)
+    packetizer = transport.packetizer
+    assert isinstance(packetizer, BufferingPacketizer)
+    for _ in range(2):  # heard in between, it begins anew
+        packetizer.heard_at = time.monotonic()
+        for _ in range(2):
+            transport._ask_for_life()
+        assert not transport.is_presumed_dead
+    packetizer.heard_at -= 1000
+    transport._asked_at -= 1000
+    transport._ask_for_life()
+    assert transport.is_presumed_dead
+    theirs.close()

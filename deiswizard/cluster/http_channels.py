@@ -6,7 +6,6 @@ the HTTP client's connections are the channels themselves.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -92,11 +91,6 @@ def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
             # urllib3 would ask the channel for a file number. paramiko makes a pipe for it, which
             # its threads still write to while it is closed: into whatever has its number then.
             return isinstance(self.sock, ChannelSocket) and self.sock.is_idle
-
-        def close(self) -> None:
-            # The connection below may be gone already; then there is nothing left to close.
-            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
-                super().close()
 
     class ChannelPool(HTTPConnectionPool):
         ConnectionCls = ChannelConnection

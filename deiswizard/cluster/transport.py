@@ -102,6 +102,18 @@ class BufferingPacketizer(Packetizer):
         return data
 
 
+class Channel(paramiko.Channel):
+    """A channel whose end is never an error: where the connection has gone first, it is ended already.
+
+    paramiko says goodbye on a connection that may have broken a moment ago, and raises EOFError then.
+    """
+
+    def close(self) -> None:
+        """As paramiko's. Raises nothing."""
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            super().close()
+
+
 def _note_signal(channel: Any, message: Any) -> None:
     """Keep the name of the signal that ended a command, which paramiko throws away."""
     position = message.packet.tell()
@@ -233,7 +245,7 @@ class Transport(paramiko.Transport):
                     message.add_string(field)
                 else:
                     message.add_int(field)
-            channel = paramiko.Channel(number)
+            channel = Channel(number)
             internals._channels.put(number, channel)
             internals.channel_events[number] = event = threading.Event()
             internals.channels_seen[number] = True

@@ -160,7 +160,7 @@ class ServerTransport(paramiko.Transport):
         def write(send: Any, text: str) -> None:
             try:
                 send(text.encode("utf-8", "surrogateescape"))
-            except OSError:
+            except (OSError, EOFError):
                 gone.set()
 
         stdin = b""

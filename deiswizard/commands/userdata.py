@@ -21,12 +21,12 @@ from deiswizard.errors import AnswersError, PreconditionError
 from deiswizard.local_files import read_file
 from deiswizard.recommendations.base import FormField
 from deiswizard.redaction import Redactor
-from deiswizard.userdata.checks import check, header_problem
+from deiswizard.userdata.checks import check, header_problem, unreadable
 from deiswizard.userdata.diff import DiffLine, as_text, difference
 from deiswizard.userdata.discovery import token_of, url_problems
 from deiswizard.userdata.members import Member, member_named
 from deiswizard.userdata.metadata import PLANES
-from deiswizard.userdata.nodes import NotYamlError, parsed
+from deiswizard.userdata.nodes import NotYamlError
 from deiswizard.userdata.problems import LineProblem
 from deiswizard.userdata.reading import read
 from deiswizard.userdata.roles import EtcdRole, Role, advice, role_user_data
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Judge, or make the files."""
     text = _text_of(args.file)
     roles = roles_of(args.etcd, args.planes)
+    if args.size is not None and args.size < 1:
+        raise AnswersError(f"etcd cannot have {args.size} members", do="give --size 3, 5 or 7")
     members = tuple(member_named(word) for word in args.members)
     if args.check:
         if roles:
@@ -87,9 +89,8 @@ def _readable_url(text: str) -> str:
 def _make(
     args: argparse.Namespace, text: str, roles: Sequence[Role], members: Sequence[Member]
 ) -> int:
-    parsed(text)
-    if header := header_problem(text):
-        raise AnswersError(header.said(str(args.file)), do="correct the file")
+    if problem := unreadable(text) or header_problem(text):
+        raise AnswersError(problem.said(str(args.file)), do="correct the file")
     url = _asked_url() if args.discovery else ""
     redactor = Redactor(SecretStr(token_of(one)) for one in (url, read(text).discovery))
     size = args.size or len(members) or None

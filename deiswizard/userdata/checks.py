@@ -20,19 +20,25 @@ def check(
 
     ``members``: how many members etcd is to have; ``discovered``: what the discovery service told.
     """
-    header = header_problem(text)
-    found = [header] if header else []
-    try:
-        document = parsed(text)
-    except NotYamlError as error:
-        # A file that is something else altogether is told so once.
-        if header is None:
-            found.append(LineProblem(error.line, error.why, "YAML", column=error.column))
-        return tuple(found)
+    if problem := unreadable(text):
+        return (problem,)
+    document = parsed(text)
+    found = [problem] if (problem := header_problem(text)) else []
     found += structure_problems(document.root)
     found += etcd_problems(document, members, discovered)
     found += fleet_problems(document.root)
     return tuple(sorted(found, key=lambda problem: problem.line))
+
+
+def unreadable(text: str) -> LineProblem | None:
+    """Why there is nothing more to say: it is no cloud-config, or no YAML."""
+    header = header_problem(text)
+    try:
+        parsed(text)
+    except NotYamlError as error:
+        # A file that is something else altogether is told so first.
+        return header or LineProblem(error.line, error.why, "YAML", column=error.column)
+    return None
 
 
 def header_problem(text: str) -> LineProblem | None:

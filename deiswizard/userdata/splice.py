@@ -140,7 +140,10 @@ def _with_scalar(
     style = None if is_null(node) else '"' if is_block(node) else node.style
     block = None
     if isinstance(value, str) and not is_flow and not _rest_of_line(text, end).strip():
-        block = literal(value, parent.start_mark.column + STEP, _newline(text))
+        indent, least = int(parent.start_mark.column) + STEP, 2
+        if is_block(node):
+            indent, least = _indent_of_block(text, node) or indent, 1
+        block = literal(value, indent, _newline(text), least)
     return before + (block or scalar(value, style, is_flow=is_flow)) + text[end:]
 
 
@@ -193,8 +196,17 @@ def _end_of(text: str, node: Node, place: Place) -> int:
 def _end_of_block(text: str, node: ScalarNode) -> int:
     """The empty lines below a block belong to it only where it says so (``|+``)."""
     start, end = int(node.start_mark.index), int(node.end_mark.index)
-    header = _rest_of_line(text, start).partition("#")[0]
-    return end if "+" in header else start + len(text[start:end].rstrip(" \t\r\n"))
+    if "+" in _rest_of_line(text, start).partition("#")[0]:
+        return end
+    indent = _indent_of_block(text, node) or 0
+    below = re.search(rf"(?:\r\n|\n|\r)(?: {{0,{indent}}}(?:\r\n|\n|\r))*\Z", text[start:end])
+    return start + below.start() if below else end
+
+
+def _indent_of_block(text: str, node: ScalarNode) -> int | None:
+    """The spaces before its first line; None: it has no line."""
+    first = re.search(r"[\r\n]( *)[^ \r\n]", text[node.start_mark.index : node.end_mark.index])
+    return len(first[1]) if first else None
 
 
 def _line_after(text: str, index: int) -> tuple[int, str]:

@@ -41,11 +41,13 @@ def _is_plain(value: str) -> bool:
     return loaded == value and isinstance(loaded, str)
 
 
-def literal(value: str, indent: int, newline: str) -> str | None:
-    """A text of several lines as a block: ``|`` and its lines; None where only quotes are exact."""
+def literal(value: str, indent: int, newline: str, least: int = 2) -> str | None:
+    """A text of ``least`` lines or more as a block: ``|`` and its lines; None where only quotes are
+    exact.
+    """
     body, chomping = (value[:-1], "") if value.endswith("\n") else (value, "-")
     lines = body.split("\n")
-    if len(lines) + (chomping == "") < 2 or body[:1] in ("", " ", "\n", "\t") or not lines[-1]:
+    if len(lines) + (chomping == "") < least or body[:1] in ("", " ", "\n", "\t") or not lines[-1]:
         return None
     if not all(char.isprintable() or char in "\n\t" for char in body):
         return None

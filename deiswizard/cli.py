@@ -225,10 +225,8 @@ def _userdata(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument(
         "--members",
-        nargs="+",
-        default=[],
-        metavar="MEMBER",
-        help="NAME=http://ADDRESS:2380 or an address: where proxies find etcd, instead of the discovery URL",
+        metavar="MEMBER[,MEMBER]",
+        help="NAME=http://ADDRESS:2380 or addresses: where proxies find etcd, instead of the discovery URL",
     )
     parser.add_argument(
         "--discovery",

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     roles = roles_of(args.etcd, args.planes)
     if args.size is not None and args.size < 1:
         raise AnswersError(f"etcd cannot have {args.size} members", do="give --size 3, 5 or 7")
-    members = tuple(member_named(word) for word in args.members)
+    words = args.members.split(",") if args.members else ()
+    members = tuple(member_named(word) for word in words)
     if args.check:
         if roles:
             raise AnswersError("--check makes no files", do="leave --etcd and --planes out")

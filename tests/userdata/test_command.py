@@ -12,7 +12,7 @@ from deiswizard.userdata.reading import read
 from tests.userdata.layouts import BY_HAND, FILLED, URL
 
 TOKEN = URL.rpartition("/")[2]
-LISTED = ["--members", "a=http://10.0.0.1:2380", "10.0.0.2", "--size", "2"]
+LISTED = ["--members", "a=http://10.0.0.1:2380,10.0.0.2", "--size", "2"]
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ registration:
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import AnswersError
 from deiswizard.recommendations.base import Choices, FormField, Problem, Recommendation
 from deiswizard.run.folders import config_folder
+from deiswizard.whole_file import write_whole
 
 OTHER_SECTIONS = ("cluster",)
 NO_SECRETS = "a secret does not belong in this file: it is typed, or given by the environment"
@@ -241,8 +240,6 @@ def remember(cluster: str, recommendation: Recommendation, choices: Choices) -> 
     hidden = {field.name for field in recommendation.fields if field.kind == "secret"}
     values = choices.model_dump(mode="json", exclude=hidden)
     kept = {"cluster": cluster, **kept, recommendation.id: values}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".answers-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(kept, file, sort_keys=False, allow_unicode=True)
-    Path(temporary).replace(path)
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    write_whole(path, text.encode())
     return path

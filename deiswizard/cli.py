@@ -14,7 +14,8 @@ EPILOG = """\
 without a command: guided set-up of the cluster at HOST (or DEISCTL_TUNNEL)
 
 exit status: check and report 0 all ok, 2 something to do, 1 could not look; apply 0 done and
-verified, 1 refused or failed, 2 wrong answers; every command 130 when interrupted
+verified, 1 refused or failed, 2 wrong answers; userdata 0 good or written, 1 could not read or
+write, 2 wrong file or roles; every command 130 when interrupted
 """
 
 COMMANDS = (
@@ -30,6 +31,7 @@ COMMANDS = (
     "replay",
     "undo",
     "restore",
+    "userdata",
     "guided",
 )
 
@@ -197,7 +199,51 @@ def build_parser() -> argparse.ArgumentParser:
     restore.add_argument("--host", metavar="HOST", help="address of one host of the new cluster")
     _cluster_flags(restore, positional=False)
     restore.add_argument("--json", action="store_true")
+    _userdata(commands)
     return parser
+
+
+def _userdata(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "userdata", help="judge a cloud-config, or make one file of it for each role of a host"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="your user-data; is not changed")
+    parser.add_argument("--check", action="store_true", help="only say what is wrong with it")
+    parser.add_argument(
+        "--etcd",
+        action="append",
+        default=[],
+        choices=("member", "proxy"),
+        help="what etcd is on hosts of this role; again for another role",
+    )
+    parser.add_argument(
+        "--planes",
+        action="append",
+        default=[],
+        metavar="PLANE[,PLANE]",
+        help="of control, data, router; again for another role: the first goes with the first --etcd",
+    )
+    parser.add_argument(
+        "--members",
+        metavar="MEMBER[,MEMBER]",
+        help="NAME=http://ADDRESS:2380 or addresses: where proxies find etcd, instead of the discovery URL",
+    )
+    parser.add_argument(
+        "--discovery",
+        action="store_true",
+        help="put in a discovery URL: typed unseen, or from DEISWIZARD_SECRET_DISCOVERY",
+    )
+    parser.add_argument("--size", type=int, metavar="N", help="how many members etcd is to have")
+    parser.add_argument(
+        "--ask-discovery",
+        action="store_true",
+        help="ask the discovery service how many members the URL is for, and whether it was used",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="write there; without: show the changes"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files of the same names")
+    parser.add_argument("--json", action="store_true")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ ENGINE = (
     "deiswizard.commands.apply",
     "deiswizard.demo.cluster",
     "deiswizard.recommendations.catalogue",
+    "deiswizard.commands.userdata",
 )
 
 

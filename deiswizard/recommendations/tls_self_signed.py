@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from deiswizard.run.folders import config_folder
+from deiswizard.whole_file import write_whole
 
 DAYS = 365
 
@@ -54,11 +54,7 @@ def self_signed(domain: str) -> tuple[str, bytes]:
         serialization.NoEncryption(),
     )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(both)
-    temporary.replace(path)
+    write_whole(path, both)
     return _split(both)
 
 

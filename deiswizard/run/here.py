@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from deiswizard.errors import PlanStaleError, StepError
@@ -15,6 +12,7 @@ from deiswizard.run.context import Context, Result
 from deiswizard.run.events import OutputReceived
 from deiswizard.run.state import StepState
 from deiswizard.vocabulary import StepStatus
+from deiswizard.whole_file import write_whole
 
 
 def run_here(step: HereStep, context: Context) -> Result:
@@ -67,16 +65,7 @@ def put_here(step: HereFileStep, before: StepState) -> Result:
             path.unlink(missing_ok=True)
             return Result(StepStatus.DONE)
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(temporary).chmod(step.mode)
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        write_whole(path, content, mode=step.mode)
     except OSError as error:
         raise StepError(
             f"{path} cannot be written", said=error.strerror or "", do="look at the folder's rights"

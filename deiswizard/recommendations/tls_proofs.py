@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.plan.conditions import CommandSays, WebSays
+from deiswizard.plan.conditions import RELOADED, CommandSays, WebSays
 from deiswizard.plan.step import GuardStep, Step, WaitStep
 from deiswizard.recommendations.tls_checks import is_proxied
 from deiswizard.recommendations.tls_choices import TlsChoices
@@ -60,13 +60,13 @@ def _says(
     condition_of: dict[str, WebSays],
     why: str,
 ) -> list[Step]:
-    """A wait for what each router shall say."""
+    """A wait for what each router shall say, and until no worker of before says anything else."""
     return [
         WaitStep(
             id=f"{name}:{host}",
             title=title,
             host=host,
-            condition=condition,
+            condition=condition.model_copy(update={"steady": RELOADED}),
             waiting_for=waiting_for,
             timeout=SECONDS_TO_LIVE,
             on_timeout=why,

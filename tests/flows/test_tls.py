@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deiswizard.session import Session
 from tests.certificates import certificate
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import Cluster
+from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import Said, deiswizard
+from tests.flows.routers import nginx_says, until
 
 DOMAIN = "demo.example.com"
 ROUTER = "/deis/router"
@@ -41,7 +43,7 @@ def test_it_is_sealed_enforced_renewed_and_taken_back(cluster: Cluster, tmp_path
     assert_status(cluster, "tls", "at risk")
     done = applied(cluster, with_files(tmp_path, redirect="false"))
     assert done.code == 0, done.err
-    for host in ("deis-1", "deis-2", "deis-3"):
+    for host in HOSTS:
         assert f"ok: {host} serves the certificate" in done.err
     assert_status(cluster, "tls", "partly")
 
@@ -90,10 +92,12 @@ def test_a_key_that_is_not_the_certificates_never_reaches_a_router(
 
 
 def test_routers_that_are_frozen_already_stop_the_run_at_its_guard(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, session: Session, tmp_path: Path
 ) -> None:
     cluster.put(f"{ROUTER}/sslKey", NEXT.key_pem)
     cluster.put(f"{ROUTER}/sslCert", LEAF.pem)
+    for host in HOSTS:
+        until(lambda host=host: nginx_says(session, host), lambda said: said[0] != 0)  # type: ignore[misc]
     assert_status(cluster, "tls", "at risk")
     said = applied(cluster, with_files(tmp_path))
     assert said.code == 1

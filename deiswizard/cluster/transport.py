@@ -16,7 +16,10 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives import hashes
 from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_OPEN,
     cMSG_GLOBAL_REQUEST,
 )
@@ -143,6 +146,7 @@ class Transport(paramiko.Transport):
         self._asked_at = 0.0
         self._unanswered = 0
         self._refusals: dict[int, paramiko.ChannelException] = {}
+        self._ended: set[int] = set()
         self.banner_timeout = HANDSHAKE_TIMEOUT
         self.handshake_timeout = HANDSHAKE_TIMEOUT
         self.auth_timeout = AUTH_TIMEOUT
@@ -201,6 +205,29 @@ class Transport(paramiko.Transport):
         message.add_boolean(True)  # a reply is wanted, unlike paramiko's own keepalive
         internals: Any = self
         internals._send_message(message)
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        """As paramiko's, but nothing is said of a channel once its end was.
+
+        Its threads make a message first and send it later. When the other side ends the channel in
+        between, as every short command does, what was to be said before the end would be said after
+        it, and sshd ends the whole connection for that ("packet referred to nonexistent channel").
+        """
+        kind, number = _of_channel(data)
+        if MSG_CHANNEL_WINDOW_ADJUST <= kind <= MSG_CHANNEL_FAILURE:
+            if number in self._ended:  # one message at a time comes here: clear_to_send_lock
+                return
+            if kind == MSG_CHANNEL_CLOSE:
+                self._ended.add(number)
+        super()._send_message(data)  # type: ignore[misc]
+
+    def _parse_channel_open_success(self, message: paramiko.Message) -> None:
+        """Paramiko's handler; a number that had an end has a new beginning."""
+        position = message.packet.tell()
+        message.get_int()
+        self._ended.discard(message.get_int())
+        message.packet.seek(position)
+        super()._parse_channel_open_success(message)  # type: ignore[misc]
 
     def run(self) -> None:
         """Paramiko's thread. A connection inside another may notice its end after the outer one's;
@@ -303,6 +330,12 @@ class Transport(paramiko.Transport):
         return self.open_kind(
             "direct-streamlocal@openssh.com", path, "", 0, cancel=cancel, timeout=timeout
         )
+
+
+def _of_channel(message: paramiko.Message) -> tuple[int, int]:
+    """A message's kind, and the channel's number at the other side if it is about one."""
+    with message.packet.getbuffer() as data:
+        return data[0], int.from_bytes(data[1:5], "big")
 
 
 def _first(offered: Any, *words: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deiswizard.frozen import Frozen
+from deiswizard.leaf import Leaf
 
 TIMEOUT = 10.0
 """Seconds for the whole of an exchange."""
@@ -24,8 +25,8 @@ OpenTcp = Callable[[str, int], Any]
 class WebRequest(Frozen):
     """A GET without a body.
 
-    ``host`` is the host from which ``address`` and ``port`` are reached; ``name`` is what the
-    client calls the site (Host header and SNI). ``proxy_from`` is the client's address that a
+    ``host`` is the host from which ``address`` (there, a name too) and ``port`` are reached; ``name``
+    is what the client calls the site (Host header and SNI). ``proxy_from`` is the client's address that a
     PROXY line claims; empty: no such line. ``roots`` are certificates (PEM) that are trusted
     besides this machine's own.
     """
@@ -49,7 +50,8 @@ class WebRequest(Frozen):
             words.append("-k")
         if self.proxy_from:
             words += ["--haproxy-clientip", self.proxy_from]
-        words += ["--resolve", f"{self.name}:{self.port}:{self.address}"]
+        if self.address != self.name:
+            words += ["--resolve", f"{self.name}:{self.port}:{self.address}"]
         for name, value in self.headers:
             words += ["-H", f"{name}: {value}"]
         return shlex.join([*words, f"{scheme}://{self.name}:{self.port}{self.path}"])
@@ -58,15 +60,20 @@ class WebRequest(Frozen):
 class WebAnswer(Frozen):
     """What came back. ``status`` None: nothing did, and ``said`` is why.
 
-    ``leaf`` is the sha256 of the certificate that was served (hex), ``trust`` is "ok" or why a
-    client of this machine would refuse its chain or name.
+    ``certificate`` is what was shown; None: none, or one that cannot be read. ``trust`` is "ok" or
+    why a client of this machine would refuse its chain or name.
     """
 
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    leaf: str = ""
+    certificate: Leaf | None = None
     trust: str = ""
     said: str = ""
+
+    @property
+    def leaf(self) -> str:
+        """The sha256 of the certificate that was shown (hex), empty when there was none."""
+        return self.certificate.sha256 if self.certificate else ""
 
     def header(self, name: str) -> str:
         """A header's value, empty when there is none."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import dataclasses
 import http.client
 import ssl
 import time
 from typing import Any
 
 import paramiko
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
+from deiswizard.certificates import leaf_of
 from deiswizard.cluster.tls import Timed, Tls
 from deiswizard.cluster.web import OK, OpenTcp, WebAnswer, WebRequest
 from deiswizard.errors import WizardError
+from deiswizard.leaf import Leaf
 from deiswizard.wording import harmless
 
 HIDDEN_HEADERS = frozenset(("set-cookie", "authorization", "www-authenticate"))
@@ -28,20 +32,27 @@ def answer_to(request: WebRequest, open_tcp: OpenTcp, seconds: float) -> WebAnsw
         if request.tls:
             trust = _trust(request, open_tcp, seconds)
         return _exchange(request, open_tcp, seconds, trust)
-    except WizardError as error:
-        return _nothing(str(error), trust)
-    except ssl.SSLError as error:
-        return _nothing(f"no TLS: {_reason(error)}", trust)
-    except http.client.HTTPException as error:
-        said = str(error) or type(error).__name__
-        is_gone = isinstance(error, http.client.RemoteDisconnected)
-        return _nothing(said if is_gone else f"no HTTP: {said}", trust)
-    except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
-        return _nothing(str(error) or type(error).__name__, trust)
+    except (
+        WizardError,
+        http.client.HTTPException,
+        OSError,  # of ssl, too
+        EOFError,
+        ValueError,
+        paramiko.SSHException,
+    ) as error:
+        return _failed(error).model_copy(update={"trust": trust})
 
 
-def _nothing(said: str, trust: str) -> WebAnswer:
-    return WebAnswer(said=_kept(said), trust=trust)
+def _failed(error: Exception) -> WebAnswer:
+    """No answer, and why."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        said = f"no TLS: {_reason(error)}"
+    elif isinstance(error, http.client.HTTPException) and not isinstance(
+        error, http.client.RemoteDisconnected
+    ):
+        said = f"no HTTP: {said}"
+    return WebAnswer(said=_kept(said))
 
 
 def _kept(text: str) -> str:
@@ -101,23 +112,38 @@ def _trust(request: WebRequest, open_tcp: OpenTcp, seconds: float) -> str:
 
 def _exchange(request: WebRequest, open_tcp: OpenTcp, seconds: float, trust: str) -> WebAnswer:
     """The request itself; the certificate is not judged here, only remembered."""
-    leaf = ""
     with _connected(request, open_tcp, seconds) as channel:
-        stream: Timed | Tls = channel
-        if request.tls:
-            stream = Tls(channel, _lenient(), server_hostname=request.name)
-            leaf = hashlib.sha256(stream.certificate).hexdigest()
-        connection = http.client.HTTPConnection(request.name, request.port)
-        connection.sock = stream
-        headers = {"Host": request.name, **dict(request.headers), "Connection": "close"}
-        connection.request("GET", request.path, headers=headers)
-        answer = connection.getresponse()
-        kept = tuple(
-            (_kept(name), _kept(value))
-            for name, value in answer.getheaders()
-            if name.lower() not in HIDDEN_HEADERS
-        )
-        return WebAnswer(status=answer.status, headers=kept, leaf=leaf, trust=trust)
+        if not request.tls:
+            return _asked(request, channel)
+        stream = Tls(channel, _lenient(), server_hostname=request.name)
+        shown = {"certificate": _leaf(stream.certificate), "trust": trust}
+        try:
+            return _asked(request, stream).model_copy(update=shown)
+        except (OSError, EOFError, ssl.SSLError, http.client.HTTPException) as error:
+            return _failed(error).model_copy(update=shown)
+
+
+def _asked(request: WebRequest, stream: Timed | Tls) -> WebAnswer:
+    connection = http.client.HTTPConnection(request.name, request.port)
+    connection.sock = stream
+    headers = {"Host": request.name, **dict(request.headers), "Connection": "close"}
+    connection.request("GET", request.path, headers=headers)
+    answer = connection.getresponse()
+    kept = tuple(
+        (_kept(name), _kept(value))
+        for name, value in answer.getheaders()
+        if name.lower() not in HIDDEN_HEADERS
+    )
+    return WebAnswer(status=answer.status, headers=kept)
+
+
+def _leaf(der: bytes) -> Leaf | None:
+    try:
+        leaf = leaf_of(x509.load_der_x509_certificate(der))
+    except (ValueError, UnsupportedAlgorithm):  # whoever shows it may have made it anyhow
+        return None
+    names = tuple(_kept(name) for name in leaf.names)
+    return dataclasses.replace(leaf, subject=_kept(leaf.subject), names=names)
 
 
 def _reason(error: ssl.SSLError) -> str:

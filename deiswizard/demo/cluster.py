@@ -70,8 +70,9 @@ class PretendCluster:
         self.controller = Controller(self.store, speed)
         self.received = folder / "logs.example.com.log"
         self._receiver = receiver.LogReceiver(self.received)
-        self.receivers: dict[str, Address] = {receiver.NAME: self._receiver.address}
-        self.logger = Logger(self.store, speed, self.receivers)
+        self.outside: dict[str, Address] = {receiver.NAME: self._receiver.address}
+        """Who beyond the cluster can be reached from it: ``name:port``, and where that is on this machine."""
+        self.logger = Logger(self.store, speed, self.outside)
         self.routers = Routers(self.store, speed, lambda: self.is_closed)
         self.routers.start()
         private, self.client_key = _new_key()
@@ -176,6 +177,14 @@ class PretendCluster:
         if host is None or host.is_down:
             return False
         return port == SSH_PORT or host.listens(port)
+
+    def dial_outside(self, address: str, port: int) -> socket.socket | None:
+        """A connection to somebody beyond the cluster; None: nobody is known there, or answers."""
+        where = self.outside.get(f"{address}:{port}")
+        try:
+            return socket.create_connection(where, timeout=5) if where else None
+        except OSError:
+            return None
 
     def run_on_all(self, unit: str) -> None:
         """One more global unit, running on every host that is up."""

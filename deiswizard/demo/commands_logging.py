@@ -64,7 +64,7 @@ def _marker(host: PretendHost, process: Process, text: str) -> int:
 
 def _forward(host: PretendHost, process: Process, match: re.Match[str]) -> int:
     """Sends a line of the journal to a receiver that is known, and stays until it is ended."""
-    address = host.cluster.receivers.get(f"{match[2]}:{match[3]}")
+    address = host.cluster.outside.get(f"{match[2]}:{match[3]}")
     try:
         if address is None:
             raise ConnectionRefusedError
@@ -158,7 +158,7 @@ def copy(host: PretendHost, process: Process) -> int:
 def getent(host: PretendHost, process: Process) -> int:
     """``hosts NAME``: the names of receivers that are known."""
     wanted = process.args[-1]
-    if any(name.rpartition(":")[0] == wanted for name in host.cluster.receivers):
+    if any(name.rpartition(":")[0] == wanted for name in host.cluster.outside):
         process.out(f"198.51.100.7     {wanted}\n")
         return 0
     return 2
@@ -178,7 +178,7 @@ def command(host: PretendHost, process: Process) -> int:
 def takes_connections(host: PretendHost, path: str) -> bool:
     """Whether ``/dev/tcp/HOST/PORT`` can be opened."""
     name, _, port = path.removeprefix("/dev/tcp/").rpartition("/")
-    address = host.cluster.receivers.get(f"{name}:{port}")
+    address = host.cluster.outside.get(f"{name}:{port}")
     if address is None:
         return False
     try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
+
+from deiswizard.demo.joining import join
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
@@ -32,6 +35,7 @@ class _Server(paramiko.ServerInterface):
         self._cluster = cluster
         self.commands: dict[int, str] = {}
         self.destinations: dict[int, tuple[str, int]] = {}
+        self.outside: dict[int, socket.socket] = {}
         self.paths: dict[int, str] = {}
         self.unix_path = ""
 
@@ -55,6 +59,9 @@ class _Server(paramiko.ServerInterface):
     ) -> int:
         if self._cluster.listens(self._host, *destination):
             self.destinations[chanid] = destination
+            return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
+        if (connection := self._cluster.dial_outside(*destination)) is not None:
+            self.outside[chanid] = connection
             return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
         return paramiko.OPEN_FAILED_CONNECT_FAILED  # type: ignore[attr-defined,no-any-return]
 
@@ -137,6 +144,8 @@ class ServerTransport(paramiko.Transport):
             held = [channel, *(one for one in held if not one.closed)]
             if path := self._interface.paths.pop(number, ""):
                 self._host.serve_socket(path, channel)
+            elif connection := self._interface.outside.pop(number, None):
+                join(channel, connection)
             elif destination := self._interface.destinations.pop(number, None):
                 self._connect(channel, *destination)
         with contextlib.suppress(Exception):

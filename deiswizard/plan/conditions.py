@@ -83,12 +83,18 @@ class UnitGone(Frozen):
     unit: str
 
 
+RELOADED = 0.5
+"""Seconds after which no worker of before answers any more: a reload starts nginx' new workers 0.1 s
+before it ends the old ones, and until then it is chance who answers."""
+
+
 class WebSays(Frozen):
     """A service answers a client as it should.
 
     ``status`` is a pattern for the whole of the status; ``header`` a name, and a pattern searched
     in its value. ``leaf`` is the sha256 (hex) of the certificate that must be served, empty: any.
-    ``trusted``: a client of this machine (with the request's ``roots``) must accept it.
+    ``trusted``: a client of this machine (with the request's ``roots``) must accept it. ``steady``:
+    it must answer so for that many seconds, asked again and again.
     """
 
     kind: Literal["web-says"] = "web-says"
@@ -97,6 +103,7 @@ class WebSays(Frozen):
     header: tuple[str, str] | None = None
     leaf: str = ""
     trusted: bool = False
+    steady: float = 0.0
 
     def why_not(self, answer: WebAnswer) -> str:
         """What of the answer is not as it should be; empty when it all is."""

@@ -77,7 +77,8 @@ class Asking:
                 row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
                 return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(row)}; }}"
             case WebSays():
-                return web_says(condition, self._on)
+                says = web_says(condition, self._on)
+                return f"{{ {says} && sleep 1 && {says}; }}" if condition.steady else says
             case _:
                 assert_never(condition)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.plan.conditions import CommandSays, KeyIs, WebSays
+from deiswizard.plan.conditions import RELOADED, CommandSays, KeyIs, WebSays
 from deiswizard.plan.step import GuardStep, Step, WaitStep
 from deiswizard.recommendations.security_facts import (
     LIST_APPS,
@@ -111,7 +111,7 @@ def live(
     return (
         *_keys(part, keys),
         *(_wait_nginx(host.name, part) for host in router_hosts(snapshot)),
-        *(_wait(one, part) for one in _expected(snapshot, part, after, operator)),
+        *_waits(_expected(snapshot, part, after, operator), part),
     )
 
 
@@ -151,12 +151,23 @@ def _wait_nginx(host: str, part: str) -> WaitStep:
     )
 
 
-def _wait(one: Expected, part: str) -> WaitStep:
+def _waits(found: Iterable[Expected], part: str) -> Iterator[Step]:
+    """The first answer of each router, which differs from before, must last: only then are the workers
+    of before gone, and the others tell what the new ones do. Else one of before could let the operator
+    in whom the new ones shut out.
+    """
+    begun: set[str] = set()
+    for one in found:
+        yield _wait(one, part, steady=0.0 if one.host in begun else RELOADED)
+        begun.add(one.host)
+
+
+def _wait(one: Expected, part: str, steady: float) -> WaitStep:
     return WaitStep(
         id=f"wait:{part}:{one.id}:{one.host}",
         title=one.title,
         host=one.host,
-        condition=one.condition,
+        condition=one.condition.model_copy(update={"steady": steady}),
         waiting_for=f"this to be so: {one.title},",
         interval=1.0,
         timeout=SECONDS_TO_LIVE,
@@ -169,8 +180,8 @@ def open_again(snapshot: Snapshot) -> tuple[Step, ...]:
     was = settings_now(snapshot)
     if faults(was.listed):
         return ()  # nginx took it as little before
-    found = [_wait(one, BACK) for one in expected(snapshot, was) if one.group != "app"]
+    found = [one for one in expected(snapshot, was) if one.group != "app"]
     if not was.firewall:
-        found += [_wait(one, BACK) for one in without_firewall(snapshot, was)]
+        found += without_firewall(snapshot, was)
     nginx = [_wait_nginx(host.name, BACK) for host in router_hosts(snapshot)]
-    return (*nginx, *found)
+    return (*nginx, *_waits(found, BACK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Evidence, Snapshot
 from deiswizard.leaf import covers
+from deiswizard.recommendations import tls_balancer as balancer
 from deiswizard.recommendations.base import Assessment, Finding
 from deiswizard.recommendations.tls_choices import DAY, SOON_DAYS, day
 from deiswizard.recommendations.tls_facts import (
@@ -21,6 +22,7 @@ from deiswizard.recommendations.tls_facts import (
     domain,
     is_true,
     redirects,
+    site,
 )
 from deiswizard.vocabulary import Status
 
@@ -41,13 +43,8 @@ def assess(snapshot: Snapshot) -> Assessment:
         return _result(Status.TO_DO, "no domain", "First the platform needs a domain.", finding)
     now = current(snapshot)
     if now is None:
-        if redirects(snapshot):
-            return _result(
-                Status.BY_CHOICE,
-                "ends at the load balancer",
-                "The routers have no certificate and redirect to HTTPS by X-Forwarded-Proto, so TLS "
-                "ends before them. The load balancer's own certificate is not looked at.",
-            )
+        if redirects(snapshot) or balancer.shows_tls(snapshot):
+            return _before_the_routers(snapshot)
         finding = Finding(
             status=Status.AT_RISK,
             what="passwords and keys cross the network in clear text",
@@ -64,6 +61,57 @@ def assess(snapshot: Snapshot) -> Assessment:
     status = next((s for s in WORST_FIRST if any(f.status is s for f in found)), Status.OK)
     words, explanation = _words(snapshot, now, status, found)
     return _result(status, words, explanation, *found)
+
+
+def _before_the_routers(snapshot: Snapshot) -> Assessment:
+    """A load balancer ends TLS; it is judged by what it shows, if it shows anything to us."""
+    found = [] if redirects(snapshot) else [_stays_on_http(snapshot)]
+    seen = balancer.seen(snapshot)
+    if seen is None or seen.leaf is None:
+        why = seen.why_unseen if seen else "nobody could ask it"
+        unseen = Finding(
+            status=Status.BY_CHOICE,
+            what=f"the load balancer's own certificate could not be looked at: {why}",
+            evidence=(
+                seen.evidence if seen else Evidence(source=site(snapshot), said="not asked"),
+            ),
+            do=f"ask it yourself: curl -v https://{site(snapshot)}/",
+        )
+        return _result(
+            Status.BY_CHOICE,
+            "ends at the load balancer",
+            "The routers have no certificate and redirect to HTTPS by X-Forwarded-Proto, so TLS ends "
+            "before them.",
+            *found,
+            unseen,
+        )
+    found += [
+        Finding(
+            status=status,
+            what=what,
+            evidence=(seen.evidence,),
+            do="this is set at the load balancer, not here",
+        )
+        for status, what in balancer.faults(snapshot)
+    ]
+    status = next((s for s in WORST_FIRST if any(f.status is s for f in found)), Status.OK)
+    worst = next((f.what for f in found if f.status is status), "")
+    return _result(
+        status,
+        worst if status is Status.AT_RISK else f"at the load balancer until {day(seen.leaf.ends)}",
+        f"TLS ends before the routers: {seen.name} shows a certificate for "
+        f"{', '.join(seen.leaf.names) or seen.leaf.subject}.",
+        *found,
+    )
+
+
+def _stays_on_http(snapshot: Snapshot) -> Finding:
+    return Finding(
+        status=Status.PARTLY,
+        what="whoever comes by http stays on http",
+        evidence=(Evidence(source=REDIRECT, said=snapshot.value(REDIRECT, "absent")),),
+        do="choose Redirect once https is proven",
+    )
 
 
 def _result(status: Status, now: str, explanation: str, *findings: Finding) -> Assessment:
@@ -169,14 +217,7 @@ def _routers(snapshot: Snapshot, now: Current) -> list[Finding]:
 def _settings(snapshot: Snapshot) -> list[Finding]:
     found = []
     if not redirects(snapshot):
-        found.append(
-            Finding(
-                status=Status.PARTLY,
-                what="whoever comes by http stays on http",
-                evidence=(Evidence(source=REDIRECT, said=snapshot.value(REDIRECT, "absent")),),
-                do="choose Redirect once https is proven",
-            )
-        )
+        found.append(_stays_on_http(snapshot))
     protocols = snapshot.value(PROTOCOLS, DEFAULT_PROTOCOLS)
     old = [word for word in protocols.split() if word != "TLSv1.2"]
     if old or not snapshot.value(CIPHERS):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.web import OK
 from deiswizard.leaf import covers
+from deiswizard.recommendations import tls_balancer as balancer
 from deiswizard.recommendations.base import Problem
 from deiswizard.recommendations.tls_choices import YEAR, TlsChoices
 from deiswizard.recommendations.tls_facts import (
@@ -38,6 +40,7 @@ def check_choices(snapshot: Snapshot, choices: TlsChoices) -> tuple[Problem, ...
         problems.append(Problem(field="", what=what, allowed="deisctl start router"))
     if choices.ends_at == "routers":
         problems += _certificate(snapshot, choices)
+        problems += _closed_outside(snapshot) if choices.redirect else []
     else:
         problems += _balancer(snapshot, choices)
     return tuple([*problems, *_proxy(snapshot, choices), *_hsts(snapshot, choices)])
@@ -89,7 +92,28 @@ def _balancer(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
     if choices.redirect:
         what = "the load balancer must speak HTTP to port 80 and set X-Forwarded-Proto"
         problems.append(Problem(field="redirect", what=what, blocks=False))
+    seen = balancer.seen(snapshot)
+    if seen is not None and seen.leaf is None:
+        what = f"the load balancer's own certificate cannot be looked at: {seen.why_unseen}"
+        problems.append(Problem(field="ends_at", what=what, blocks=False))
+    problems += [
+        Problem(field="ends_at", what=what, blocks=False) for _, what in balancer.faults(snapshot)
+    ]
+    if choices.hsts and seen is not None and seen.leaf is not None and seen.web.trust != OK:
+        what = f"clients do not trust what {seen.name} shows ({seen.web.trust or 'no answer'})"
+        problems.append(Problem(field="hsts", what=what, allowed="off, until they do"))
     return problems
+
+
+def _closed_outside(snapshot: Snapshot) -> list[Problem]:
+    """The routers serve 443, but the way there may be closed: security group, load balancer, firewall."""
+    seen = balancer.seen(snapshot)
+    if current(snapshot) is None or seen is None or seen.leaf is not None or not seen.addresses:
+        return []
+    what = (
+        f"{seen.why_unseen}. Open the way to 443 first: whoever is redirected finds nothing there"
+    )
+    return [Problem(field="redirect", what=what, blocks=False)]
 
 
 def _proxy(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:

@@ -21,6 +21,10 @@ DOMAIN = "/deis/platform/domain"
 DEFAULT_PROTOCOLS = "TLSv1 TLSv1.1 TLSv1.2"
 NGINX_TEST = "docker exec deis-router /opt/nginx/sbin/nginx -t"
 HTTPS, HTTP, HEALTH, NGINX = "tls.https", "tls.http", "tls.health", "tls.nginx"
+FORWARDED = "tls.forwarded"
+"""Http as a load balancer passes it on that has ended TLS."""
+
+CAME_BY_HTTPS = (("X-Forwarded-Proto", "https"),)
 CLAIMED = "127.0.0.1"
 """The client that the PROXY line names, where the routers want one."""
 
@@ -133,6 +137,10 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
                 HEALTH, WebRequest(host=host.name, name=name, port=9090, path="/health-check")
             ),
             web_question(HTTP, request(host.name, name, tls=False, proxied=proxied)),
+            web_question(
+                FORWARDED,
+                request(host.name, name, tls=False, proxied=proxied, headers=CAME_BY_HTTPS),
+            ),
         ]
         if now is not None:
             asked = request(host.name, name, tls=True, proxied=proxied, roots=now.roots)

@@ -24,7 +24,7 @@ def _ends(_snapshot: Snapshot) -> Sequence[Option]:
             "load-balancer",
             "at the load balancer",
             explain="The load balancer has the certificate and speaks HTTP to port 80 of the routers. "
-            "Only the redirect is set here; it goes by X-Forwarded-Proto.",
+            "Redirect and HSTS are set here, and go by X-Forwarded-Proto; it is asked itself at 443.",
         ),
     )
 

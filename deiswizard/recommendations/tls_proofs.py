@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.plan.conditions import CommandSays, WebSays
+from deiswizard.plan.conditions import RELOADED, CommandSays, WebSays
 from deiswizard.plan.step import GuardStep, Step, WaitStep
+from deiswizard.recommendations import tls_balancer as balancer
 from deiswizard.recommendations.tls_checks import is_proxied
 from deiswizard.recommendations.tls_choices import TlsChoices
 from deiswizard.recommendations.tls_facts import (
+    CAME_BY_HTTPS,
     NGINX_TEST,
     SECONDS_TO_LIVE,
     current,
@@ -60,13 +62,13 @@ def _says(
     condition_of: dict[str, WebSays],
     why: str,
 ) -> list[Step]:
-    """A wait for what each router shall say."""
+    """A wait for what each router shall say, and until no worker of before says anything else."""
     return [
         WaitStep(
             id=f"{name}:{host}",
             title=title,
             host=host,
-            condition=condition,
+            condition=condition.model_copy(update={"steady": RELOADED}),
             waiting_for=waiting_for,
             timeout=SECONDS_TO_LIVE,
             on_timeout=why,
@@ -131,14 +133,8 @@ def redirected(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
         return steps
     secure = {
         host.name: WebSays(
-            request=request(
-                host.name,
-                name,
-                tls=False,
-                proxied=proxied,
-                headers=(("X-Forwarded-Proto", "https"),),
-            ),
-            status=r"(?!30[18])[2345]\d\d",
+            request=request(host.name, name, tls=False, proxied=proxied, headers=CAME_BY_HTTPS),
+            status=balancer.NOT_ENDLESS,
         )
         for host in routers(snapshot)
     }
@@ -146,23 +142,60 @@ def redirected(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
     return [
         *steps,
         *_says("passes", "what came by https is let through", "an answer", secure, why),
+        *_through_balancer(snapshot, "through", "https leads to an answer, not to https again"),
     ]
+
+
+def _through_balancer(
+    snapshot: Snapshot, name: str, title: str, header: tuple[str, str] | None = None
+) -> list[Step]:
+    """The same from outside, where the load balancer can be asked from a host."""
+    condition = balancer.passes(snapshot, header)
+    if condition is None:
+        return []
+    asked = condition.request
+    why = (
+        "take it back (u), or nobody gets in: the load balancer sends no X-Forwarded-Proto to the routers, "
+        "or ends TLS with a TCP listener"
+    )
+    return _says(
+        name,
+        f"through the load balancer: {title}",
+        f"{asked.name} to answer so",
+        {asked.host: condition},
+        why,
+    )
 
 
 def remembered(snapshot: Snapshot, choices: TlsChoices) -> list[Step]:
     """The header on https; a load balancer's requests carry it by X-Forwarded-Proto."""
-    if not choices.hsts or choices.ends_at != "routers":
+    if not choices.hsts:
         return []
+    is_here = choices.ends_at == "routers"
     made, now = choices.material, current(snapshot)
     roots = made.roots if made else (now.roots if now else "")
     proxied = is_proxied(snapshot, choices)
+    header = ("Strict-Transport-Security", rf"max-age={choices.hsts_max_age}\b")
     asked = {
         host.name: WebSays(
-            request=request(host.name, site(snapshot), tls=True, proxied=proxied, roots=roots),
+            request=request(
+                host.name,
+                site(snapshot),
+                tls=is_here,
+                proxied=proxied,
+                roots=roots if is_here else "",
+                headers=() if is_here else CAME_BY_HTTPS,
+            ),
             status=ANY_STATUS,
-            header=("Strict-Transport-Security", rf"max-age={choices.hsts_max_age}\b"),
+            header=header,
         )
         for host in routers(snapshot)
     }
     why = "look at the router's log on that host"
-    return _says("hsts", "https sends the HSTS header", "the header", asked, why)
+    steps = _says("hsts", "https sends the HSTS header", "the header", asked, why)
+    if is_here:
+        return steps
+    return [
+        *steps,
+        *_through_balancer(snapshot, "hsts-through", "the HSTS header comes along", header),
+    ]

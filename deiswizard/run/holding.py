@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from deiswizard.cluster.image_names import normalised
 from deiswizard.cluster.probe_script import parse_df
@@ -23,6 +24,9 @@ from deiswizard.run.fleet_units import unit_done, unit_gone, unit_running
 
 ASK_SECONDS = 30.0
 """How long a wait's question may take; a guard's has the time of its step."""
+
+BETWEEN = 0.1
+"""Seconds between two questions to a service that shall answer the same for a while."""
 
 
 def holds_now(
@@ -71,13 +75,25 @@ def holds_now(
             case UnitGone():
                 return unit_gone(condition, context)
             case WebSays():
-                web = context.access.host(condition.request.host).web(condition.request)
-                why_not = condition.why_not(web)
-                return not why_not, why_not or web.summary
+                return _web_says(condition, context)
     except NeverHoldsError:
         raise
     except WizardError as error:
         return None, str(error)
+
+
+def _web_says(condition: WebSays, context: Context) -> tuple[bool, str]:
+    """Asked until it has held for as long as it shall, or does not."""
+    host = context.access.host(condition.request.host)
+    until = time.monotonic() + condition.steady
+    while True:
+        web = host.web(condition.request)
+        if why_not := condition.why_not(web):
+            return False, why_not
+        if time.monotonic() >= until:
+            return True, web.summary
+        if context.interrupted.wait(BETWEEN):
+            return False, web.summary
 
 
 def _there_already(condition: DiskRoom, context: Context) -> int:

@@ -37,6 +37,9 @@ UNFINISHED = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.WAITING)
 with the step that the operator left out."""
 
 ENDED_WELL = (StepStatus.DONE, StepStatus.WARNING, StepStatus.SKIPPED)
+LATE_SECONDS = 3.0
+"""Between the look after a run and a second one, where something was not as it should be."""
+
 SKIPPABLE = (StepStatus.WAITING, StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
@@ -384,14 +387,20 @@ class Run:
             self.hub.emit(e.HostReturned(at=self._clock(), host=step.host))
 
     def _check(self) -> tuple[RunStatus, str]:
-        """Look again: only what is seen on the cluster makes a run ``done``."""
+        """Look again: only what is seen on the cluster makes a run ``done``.
+
+        What does not hold is looked at once more: what a cluster does late is no failure.
+        """
         if self._look is None or self._verify is None:
             return RunStatus.DONE, ""
         self.hub.emit(e.VerifyStarted(at=self._clock()))
-        self.after = self._look()
-        checks = self._verify(self.after)
+        for is_last in (False, True):
+            self.after = self._look()
+            checks = self._verify(self.after)
+            bad = [check for check in checks if check.ok is not True]
+            if not bad or is_last or self._interrupted.wait(LATE_SECONDS):
+                break
         self.hub.emit(e.Verified(at=self._clock(), checks=checks))
-        bad = [check for check in checks if check.ok is not True]
         if not bad:
             return RunStatus.DONE, ""
         return RunStatus.FAILED, f"{len(bad)} of {len(checks)} checks did not hold: {bad[0].title}"

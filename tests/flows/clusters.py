@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
@@ -63,6 +64,18 @@ class Cluster(Protocol):
 
     def let_reach(self, port: int) -> None:
         """Hosts reach that port of the receiver."""
+
+    def balancer_address(self) -> tuple[str, int]:
+        """Where a load balancer before it can listen on this machine; port 0: any."""
+
+    def dial_router(self, host: str) -> Any:
+        """A connection to port 80 of that host's router, as a load balancer makes it."""
+
+    def name_leads_to(self, name: str, port: int) -> None:
+        """Hosts find a load balancer of ours by that name, on 443."""
+
+    def forget_name(self, name: str) -> None:
+        """Hosts know no such name any more."""
 
     def journal(self, host: str, text: str) -> None:
         """A line in a host's journal."""
@@ -138,7 +151,21 @@ class Pretended:
         return "127.0.0.1"
 
     def let_reach(self, port: int) -> None:
-        self.cluster.receivers[f"{self.receiver_name}:{port}"] = ("127.0.0.1", port)
+        self.cluster.outside[f"{self.receiver_name}:{port}"] = ("127.0.0.1", port)
+
+    def balancer_address(self) -> tuple[str, int]:
+        return ("127.0.0.1", 0)
+
+    def dial_router(self, host: str) -> Any:
+        ours, theirs = socket.socketpair()
+        self.cluster.hosts[self._host(host)].serve_port(80, theirs, "10.21.2.250")
+        return ours
+
+    def name_leads_to(self, name: str, port: int) -> None:
+        self.cluster.outside[f"{name}:443"] = ("127.0.0.1", port)
+
+    def forget_name(self, name: str) -> None:
+        self.cluster.outside.pop(f"{name}:443", None)
 
     def journal(self, host: str, text: str) -> None:
         """Its forwarder has sent a line of its own when it connected."""
@@ -210,6 +237,22 @@ class Real:
 
     def let_reach(self, port: int) -> None:
         """Nothing is in the way."""
+
+    def balancer_address(self) -> tuple[str, int]:
+        return (self.receiver_name, 443)
+
+    def dial_router(self, host: str) -> Any:
+        return socket.create_connection((self.lab.host(host).address, 80))
+
+    def name_leads_to(self, name: str, port: int) -> None:
+        assert port == 443
+        self.forget_name(name)
+        for host in self.lab.hosts:
+            host.run("tee", "-a", "/etc/hosts", stdin=f"{self.receiver_name} {name}\n")
+
+    def forget_name(self, name: str) -> None:
+        for host in self.lab.hosts:
+            host.run("sed", "-i", f"/ {name}$/d", "/etc/hosts")
 
     def journal(self, host: str, text: str) -> None:
         self.lab.host(host).run("systemd-cat", "echo", text)

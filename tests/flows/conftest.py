@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from deiswizard.commands.opening import TerminalAsker
 from deiswizard.demo.cluster import PretendCluster
+from deiswizard.session import Session
 from tests.flows.clusters import Cluster, Pretended, Real, by_bastion, direct
 from tests.lab.lab import Lab
 
@@ -24,6 +26,14 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     if request.param == "demo":
         return Pretended(request.getfixturevalue("pretend"))
     return direct(request.getfixturevalue("lab"))
+
+
+@pytest.fixture
+def session(cluster: Cluster) -> Iterator[Session]:
+    """Connected to it, for what the flow asks itself."""
+    opened = Session.open(cluster.target(), TerminalAsker())
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

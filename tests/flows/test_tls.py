@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from deiswizard.session import Session
 from tests.certificates import certificate
+from tests.flows.balancer import Balancer, balancer
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import Cluster
+from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import Said, deiswizard
+from tests.flows.routers import all_say, nginx_says, until
 
 DOMAIN = "demo.example.com"
+DEIS = f"deis.{DOMAIN}"
 ROUTER = "/deis/router"
 ROOT = certificate("root", is_authority=True)
 LEAF = certificate("leaf", f"*.{DOMAIN}", issuer=ROOT)
@@ -41,7 +49,7 @@ def test_it_is_sealed_enforced_renewed_and_taken_back(cluster: Cluster, tmp_path
     assert_status(cluster, "tls", "at risk")
     done = applied(cluster, with_files(tmp_path, redirect="false"))
     assert done.code == 0, done.err
-    for host in ("deis-1", "deis-2", "deis-3"):
+    for host in HOSTS:
         assert f"ok: {host} serves the certificate" in done.err
     assert_status(cluster, "tls", "partly")
 
@@ -90,10 +98,12 @@ def test_a_key_that_is_not_the_certificates_never_reaches_a_router(
 
 
 def test_routers_that_are_frozen_already_stop_the_run_at_its_guard(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, session: Session, tmp_path: Path
 ) -> None:
     cluster.put(f"{ROUTER}/sslKey", NEXT.key_pem)
     cluster.put(f"{ROUTER}/sslCert", LEAF.pem)
+    for host in HOSTS:
+        until(lambda host=host: nginx_says(session, host), lambda said: said[0] != 0)  # type: ignore[misc]
     assert_status(cluster, "tls", "at risk")
     said = applied(cluster, with_files(tmp_path))
     assert said.code == 1
@@ -101,10 +111,48 @@ def test_routers_that_are_frozen_already_stop_the_run_at_its_guard(
     assert cluster.value(f"{ROUTER}/sslCert") == LEAF.pem
 
 
-def test_behind_a_load_balancer_only_what_came_by_http_is_redirected(
+@pytest.fixture
+def before(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Balancer]:
+    """A load balancer before the cluster that ends TLS; this machine trusts who signed its certificate."""
+    (tmp_path / "trusted").write_text(ROOT.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted"))
+    where, dial = cluster.balancer_address(), partial(cluster.dial_router, "deis-1")
+    with balancer(where, LEAF, "", dial) as made:
+        cluster.name_leads_to(DEIS, made.port)
+        yield made
+        cluster.forget_name(DEIS)
+
+
+def test_a_load_balancer_that_ends_tls_is_asked_itself(
+    cluster: Cluster, before: Balancer, session: Session, tmp_path: Path
+) -> None:
+    assert_status(cluster, "tls", "partly")  # TLS ends before the routers, and http stays open
+    fields = {"ends_at": "load-balancer", "redirect": "true", "hsts": "true", "hsts_max_age": 300}
+    done = applied(cluster, choose(tmp_path, **fields))
+    assert done.code == 0, done.err
+    assert "what came by https is let through" in done.err
+    assert "through the load balancer: https leads to an answer" in done.err
+    assert "through the load balancer: the HSTS header comes along" in done.err
+    for host in HOSTS:
+        assert f"verify   ok: {host} sends HSTS (max-age=300)" in done.err
+    assert f"verify   ok: {DEIS} shows a certificate for *.{DOMAIN} until" in done.err
+    assert_status(cluster, "tls", "ok")
+
+    before.says_scheme = False  # as a TCP listener
+    told = deiswizard("check", "--json", *cluster.flags()).out
+    assert f"{DEIS} sends https to https for ever" in told
+    back = deiswizard("undo", "last", "--yes", *cluster.flags())
+    assert back.code == 0, back.err
+    all_say(session, 401, DEIS, path="/v1/")
+    assert_status(cluster, "tls", "partly")
+
+
+def test_a_load_balancer_that_cannot_be_asked_is_told_and_no_failure(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     done = applied(cluster, choose(tmp_path, ends_at="load-balancer", redirect="true"))
     assert done.code == 0, done.err
-    assert_status(cluster, "tls", "by choice")
     assert "what came by https is let through" in done.err
+    assert "the load balancer itself is NOT PROVEN" in done.err
+    assert f"{DEIS} is not known on deis-" in done.err
+    assert_status(cluster, "tls", "by choice")

@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_EOF
 
 from deiswizard.cluster.channels import MAX_LINE, LineSplitter
 from deiswizard.cluster.host import HostLink
@@ -357,3 +359,30 @@ def test_a_peer_is_not_called_dead_before_it_was_asked_and_heard_again() -> None
     transport._ask_for_life()
     assert transport.is_presumed_dead
     theirs.close()
+
+
+def test_nothing_is_said_of_a_channel_after_its_end(
+    server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sshd ends a connection on which a closed channel is spoken of. A command that was over at once
+    closed its channel between the moment when its input's end was to be sent and when it was.
+    """
+    link = open_link(server.target())
+    transport: Any = link._transport
+    send, over = transport._send_user_message, threading.Event()
+
+    def late(message: paramiko.Message) -> None:
+        kind = message.asbytes()[:1]
+        if kind == cMSG_CHANNEL_EOF:
+            assert over.wait(30), "the host never closed it"
+        send(message)
+        if kind == cMSG_CHANNEL_CLOSE:
+            over.set()
+
+    monkeypatch.setattr(transport, "_send_user_message", late)
+    assert link.run("true").ok
+    monkeypatch.undo()
+    for number in range(3):
+        assert link.run(f"echo {number}").out == f"{number}\n"
+    assert link._transport is transport, "it is another connection"
+    link.close()

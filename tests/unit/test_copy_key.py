@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
 from deiswizard.cluster.secret_keys import is_secret
@@ -11,7 +14,14 @@ from deiswizard.plan.conditions import WebSays
 from deiswizard.plan.keeping import keep, kept_key, put_back, token_of
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import commands
-from deiswizard.plan.step import CopyKeyStep, GuardStep, RemoveKeyStep, WriteKeyStep, shown
+from deiswizard.plan.step import (
+    CopyKeyStep,
+    GuardStep,
+    RemoveKeyStep,
+    WaitStep,
+    WriteKeyStep,
+    shown,
+)
 from deiswizard.run import events as e
 from deiswizard.run.basis import own_changes
 from deiswizard.run.record import record
@@ -175,3 +185,21 @@ def test_a_guard_asks_a_service_as_its_clients_would(doing: Doing) -> None:
     fine = doing.do(guard)
     assert (fine.status, fine.said) == (StepStatus.DONE, "HTTP 200")
     assert host.asked_web == [asked, asked] and shown(guard) == asked.shown
+
+
+def test_an_answer_that_shall_last_is_asked_for_again_and_again(
+    doing: Doing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reload nginx' old workers answer beside the new ones for a moment."""
+    ticks = SimpleNamespace(monotonic=itertools.count().__next__)
+    monkeypatch.setattr("deiswizard.run.holding.time", ticks)
+    monkeypatch.setattr("deiswizard.run.holding.BETWEEN", 0.0)
+    asked = WebRequest(host="a", name="deis.example.com")
+    condition = WebSays(request=asked, status="200", steady=3)
+    wait = WaitStep(id="w", title="w", condition=condition, waiting_for="it", interval=0.01)
+    old, new = WebAnswer(status=403), WebAnswer(status=200)
+    host = doing.cluster.hosts["a"]
+    host.webs = [old, new, old, new]
+    assert doing.do(wait).status is StepStatus.DONE
+    assert len(host.asked_web) == 1 + 2 + 3
+    assert len(doing.told("wait-polled")) == 2

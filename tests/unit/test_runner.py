@@ -211,8 +211,9 @@ def test_a_basis_that_cannot_be_read_is_no_permission_to_go_on(make: Make) -> No
     ],
 )
 def test_only_a_new_look_makes_a_run_done(
-    make: Make, oks: list[bool | None], status: RunStatus
+    make: Make, oks: list[bool | None], status: RunStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("deiswizard.run.runner.LATE_SECONDS", 0.0)
     checks = tuple(e.Check(title=f"check {n}", ok=ok) for n, ok in enumerate(oks))
     run = make(
         plan_of(stage(command("one"))),
@@ -224,6 +225,23 @@ def test_only_a_new_look_makes_a_run_done(
     state = ended(run)
     assert (state.status, state.checks) == (status, checks)
     assert kinds(run)[-4:] == ["verify-started", "verified", "lock-released", "run-finished"]
+
+
+def test_what_the_cluster_does_late_is_no_failure(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deiswizard.run.runner.LATE_SECONDS", 0.0)
+    looks = iter((1.0, 2.0))
+    run = make(
+        plan_of(stage(command("one"))),
+        MemoryCluster("a"),
+        look=lambda: Snapshot(taken_at=next(looks), cluster="prod", via="a"),
+        verify=lambda after: (e.Check(title="there", ok=after.taken_at > 1.0),),
+    )
+    run.start()
+    assert ended(run).status is RunStatus.DONE
+    assert kinds(run).count("verified") == 1
+    assert run.after is not None and run.after.taken_at == 2.0
 
 
 def test_a_bug_in_a_step_is_a_failed_step_and_is_called_a_bug(make: Make) -> None:

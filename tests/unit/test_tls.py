@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from deiswizard.certificates import leaf_of
 from deiswizard.cluster.snapshot import Answer, KeyFact, Snapshot, UnitState
 from deiswizard.cluster.web import WebAnswer
 from deiswizard.errors import PreconditionError
@@ -65,7 +66,8 @@ def sealed(leaf: Certificate = LEAF, **more: Any) -> Snapshot:
 def says(
     where: str, leaf: Certificate = LEAF, trust: str = "ok", status: int | None = 200
 ) -> tuple[Answer, ...]:
-    web = WebAnswer(status=status, leaf=leaf.fingerprint if status else "", trust=trust)
+    shown = leaf_of(leaf.certificate) if status else None
+    web = WebAnswer(status=status, certificate=shown, trust=trust)
     return tuple(
         Answer(id=where, host=f"deis-{n}", command="curl", code=0, web=web) for n in (1, 2)
     )

@@ -17,6 +17,7 @@ from deiswizard.cluster.snapshot import Question, web_question
 from deiswizard.cluster.tls import Tls
 from deiswizard.cluster.web import OK, WebAnswer, WebRequest, ask_web
 from deiswizard.errors import LinkError
+from deiswizard.leaf import Leaf
 from deiswizard.plan.conditions import WebSays
 from tests.certificates import Certificate, certificate
 
@@ -230,8 +231,9 @@ def test_a_service_that_drips_does_not_hold_anybody_for_long(serve: Serve) -> No
 def test_the_condition_looks_at_all_that_it_names(changes: dict[str, Any], holds: bool) -> None:
     asked = WebRequest(host="a", name=NAME)
     condition = WebSays.model_validate({"request": asked, "status": "30[12]", **changes})
+    shown = Leaf("CN=x", (), 0.0, 1.0, sha256="ab", key_sha256="", is_self_signed=True)
     answer = WebAnswer(
-        status=301, headers=(("Location", "https://x/"),), leaf="ab", trust="self-signed"
+        status=301, headers=(("Location", "https://x/"),), certificate=shown, trust="self-signed"
     )
     assert (not condition.why_not(answer)) is holds
 

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from deiswizard.plan import preview
 from deiswizard.plan.plan import Plan
-from deiswizard.screens.text import clean, hanging
+from deiswizard.screens.text import broken, clean, hanging
 from deiswizard.screens.theme import STYLES
 from deiswizard.screens.widgets.bars import tabs
 
@@ -81,8 +81,10 @@ class PreviewPane(Container):
                 parts.append(
                     "  Nothing to do: everything is as wanted already. Enter checks it once more.\n\n"
                 )
+            value = preview.value_column(plan) + 1
             for line in preview.changes(plan):
-                parts.append((f" {clean(line)}\n", SIGN_STYLES.get(line[:1], "")))
+                text = broken(f" {line}", self.app.size.width - 2, value)
+                parts.append((f"{text}\n", SIGN_STYLES.get(line[:1], "")))
         elif self.view == "commands":
             for group in preview.commands(plan):
                 parts.append((f" {clean(group.stage)}: {clean(group.host) or 'etcd'}\n", "bold"))

@@ -41,6 +41,13 @@ def hanging(label: str, text: str, indent: int, width: int) -> list[str]:
     return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
 
 
+def broken(text: str, width: int, indent: int) -> str:
+    """The line, broken for ``width`` cells; its further lines begin ``indent`` cells from the left."""
+    further = " " * min(indent, width // 2)
+    lines = textwrap.wrap(clean(text), width, subsequent_indent=further, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
 def ago(seconds: float) -> str:
     """``12 s ago``, coarser as it grows."""
     return f"{coarse(seconds)} ago"

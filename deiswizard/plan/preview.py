@@ -49,13 +49,19 @@ class CommandGroup:
 
 def changes(plan: Plan) -> tuple[str, ...]:
     """``~ /deis/...   enabled  ->  disabled``: the sign comes first and needs no colour."""
-    width = max((len(change.where) for change in plan.changes), default=0)
+    width = value_column(plan)
     lines = []
     for change in plan.changes:
         current, desired = _shown(change.current), _shown(change.desired)
         note = f"   {change.note}" if change.note else ""
-        lines.append(f"{change.sign} {change.where:{width}}   {current}  ->  {desired}{note}")
+        where = f"{change.sign} {change.where}"
+        lines.append(f"{where:{width}}{current}  ->  {desired}{note}")
     return tuple(lines) or ("nothing to do: everything is as wanted already",)
+
+
+def value_column(plan: Plan) -> int:
+    """Where in the lines of ``changes`` the values begin."""
+    return max((len(change.where) for change in plan.changes), default=0) + len("~ ") + len("   ")
 
 
 def _shown(value: str | None) -> str:

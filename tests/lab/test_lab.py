@@ -92,4 +92,5 @@ def test_database_and_store_lose_nothing_by_a_power_failure_and_all_of_a_test_by
     assert len(lab.store.objects("registry")) == 12
     host.run("systemctl", "stop", "deis-database.service")
     gone = host.run("sh", "-c", count, check=False)
+    host.run("systemctl", "start", "deis-database.service")  # fleet starts it no second time
     assert (gone.returncode, gone.stderr) == (1, "Error: No such container: deis-database\n")

@@ -224,6 +224,25 @@ def remembered(cluster: str, recommendation: Recommendation) -> dict[str, Any]:
     return {n: value for n, value in section.items() if isinstance(n, str) and n not in hidden}
 
 
+def first_values(recommendation: Recommendation, snapshot: Snapshot) -> dict[str, Any]:
+    """What the guided way begins with: the defaults for this cluster and what is suggested to somebody who can
+    type, under what was answered last time where that still holds.
+    """
+    raw = {
+        **recommendation.defaults(snapshot).model_dump(mode="json"),
+        **recommendation.suggested,
+    }
+    for name, value in remembered(snapshot.cluster, recommendation).items():
+        if name not in raw:
+            continue
+        if name == "hosts":
+            known = {host.name for host in snapshot.hosts if host.images is not None}
+            value = [host for host in value if host in known] or raw[name]
+        if validated(recommendation, {**raw, name: value})[0] is not None:
+            raw[name] = value
+    return raw
+
+
 def remember(cluster: str, recommendation: Recommendation, choices: Choices) -> Path:
     """Keep answers for next time; the other recommendations' stay. Fields of kind secret do not go in.
 

@@ -189,7 +189,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--database",
         choices=("auto", "wal", "sql", "none"),
         default="auto",
-        help="from the db_wal bucket, or from the dump (default: db_wal where there is one)",
+        help="from the db_wal bucket, or from the dump (default: db_wal for one that has never run, else the dump)",
     )
     restore.add_argument("--private-key", metavar="FILE", help="opens a backup for a recipient")
     restore.add_argument("--endpoint", metavar="URL", help="of an S3 store other than Amazon's")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deiswizard.answers import judged, remember, remembered
+from deiswizard.answers import first_values, judged, remember
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.apply import run_plan
 from deiswizard.commands.breaking import ask_to_break
@@ -59,7 +59,7 @@ def _ask(question: str, default: str = "") -> str:
 def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) -> None:
     """Choose, preview, run, verify."""
     result(f"\n{recommendation.title}. {recommendation.why}")
-    choices = _choose(session.name, snapshot, recommendation)
+    choices = _choose(snapshot, recommendation)
     prepared = make_plan(recommendation, snapshot, choices)
     result(text_of(prepared.plan))
     if _ask("Run this? (yes or no)", "no") not in YES:
@@ -74,10 +74,9 @@ def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) 
     result(headline(state))
 
 
-def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) -> Choices:
+def _choose(snapshot: Snapshot, recommendation: Recommendation) -> Choices:
     """Ask field by field until the whole is right; answers are kept for next time."""
-    raw: dict[str, Any] = recommendation.defaults(snapshot).model_dump(mode="json")
-    raw |= {k: v for k, v in remembered(cluster, recommendation).items() if k in raw}
+    raw = first_values(recommendation, snapshot)
     while True:
         for form_field in recommendation.fields:
             if form_field.shown is None or form_field.shown(snapshot, raw):
@@ -87,7 +86,7 @@ def _choose(cluster: str, snapshot: Snapshot, recommendation: Recommendation) ->
             allowed = f" Allowed: {problem.allowed}." if problem.allowed else ""
             result(f"  {problem.field}: {problem.what}.{allowed}")
         if choices is not None:
-            remember(cluster, recommendation, choices)
+            remember(snapshot.cluster, recommendation, choices)
             return choices
 
 

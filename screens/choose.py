@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from deiswizard.answers import judged, remembered, validated
+from deiswizard.answers import first_values, judged
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import Choices, Problem, Recommendation
 from deiswizard.screens.text import clean
@@ -30,21 +28,7 @@ class ChoosePane(Container):
         self._symbols = symbols
         self.choices: Choices | None = None
         self.problems: tuple[Problem, ...] = ()
-        self._raw = self._first_values()
-
-    def _first_values(self) -> dict[str, Any]:
-        """Defaults for this cluster, under what was answered last time where that still holds."""
-        raw = self.recommendation.defaults(self._snapshot).model_dump(mode="json")
-        for name, value in remembered(self._snapshot.cluster, self.recommendation).items():
-            if name not in raw:
-                continue
-            if name == "hosts":
-                known = {host.name for host in self._snapshot.hosts if host.images is not None}
-                value = [host for host in value if host in known] or raw[name]
-            choices, _ = validated(self.recommendation, {**raw, name: value})
-            if choices is not None:
-                raw[name] = value
-        return raw
+        self._raw = first_values(recommendation, snapshot)
 
     def compose(self) -> ComposeResult:
         """Fields left, explanation right (below on a narrow terminal)."""
@@ -65,6 +49,13 @@ class ChoosePane(Container):
         first = next((view for view in self.query(FieldView) if view.display), None)
         if first and (focused is None or self not in focused.ancestors):
             first.focus_first()
+
+    def focus_field(self, name: str) -> None:
+        """The cursor into the field of that name, if it is shown and the cursor is not in it."""
+        focused = self.screen.focused
+        view = next((v for v in self.query(FieldView) if v.display and v.field.name == name), None)
+        if view is not None and (focused is None or view not in focused.ancestors):
+            view.focus_first()
 
     @on(FieldView.Changed)
     def validate(self) -> None:

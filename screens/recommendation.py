@@ -217,6 +217,7 @@ class RecommendationScreen(WizardScreen):
             blocking = next((p for p in pane.problems if p.blocks), None)
             if blocking is not None:
                 self.notify(blocking.what, title="Not yet", severity="warning", markup=False)
+                pane.focus_field(blocking.field)
             return
         try:
             prepared = make_plan(self.recommendation, snapshot, pane.choices)

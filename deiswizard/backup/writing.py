@@ -28,6 +28,8 @@ EXPECTED = re.compile(r'ERROR: +(?:role|database) "?[^"]*"? already exists')
 """pg_dumpall makes its roles anew; that of the server itself is always there."""
 
 GATEWAY = "/deis/store/gateway"
+BASES = "basebackups_"
+"""What wal-e's base backups begin with in their bucket."""
 
 
 @dataclass
@@ -97,6 +99,10 @@ def write_bucket(job: Writing, part: Part, through: str) -> str:
     _make_bucket(client, source.bucket)
     there = {key: (size, etag) for key, size, etag in s3.listed(client, source.bucket)}
     name = f"{job.backup}/{part.file.name}"
+    lines = object_lines(pieces_of(job.store, name, part.file, job.opener))
+    _must_be_no_others(
+        source.bucket, there, {line.key for line in lines if line.key.startswith(BASES)}
+    )
     done = sent = count = 0
     for line in object_lines(pieces_of(job.store, name, part.file, job.opener)):
         if job.interrupted.is_set():
@@ -115,6 +121,18 @@ def write_bucket(job: Writing, part: Part, through: str) -> str:
     if missing:
         raise StepError(f"{len(missing)} objects are not in the bucket {source.bucket}, such as {missing[0]}")  # fmt: skip
     return f"{count} objects in {source.bucket}, {sent} of them sent now"
+
+
+def _must_be_no_others(bucket: str, there: Iterable[str], ours: set[str]) -> None:
+    """The database takes the newest base backup that it finds: those of another history may not be there."""
+    others = [key for key in there if key.startswith(BASES) and key not in ours]
+    if others:
+        raise StepError(
+            f"the bucket {bucket} holds base backups of another history, such as {others[0]}: the database "
+            "might restore those",
+            state="nothing was written to it",
+            do="if nobody needs them, remove them (s3cmd del), or read the dump instead: --database sql",
+        )
 
 
 def _make_bucket(client: Any, bucket: str) -> None:

@@ -219,6 +219,7 @@ class PretendCluster:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.data_store.gate.open()
         self.logger.close()
         self._receiver.close()
         for server in self._servers:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from deiswizard.demo.gate import Gate
 from deiswizard.demo.http_base import Handler
 
 if TYPE_CHECKING:
@@ -47,11 +48,15 @@ def first_buckets() -> dict[str, dict[str, bytes]]:
 
 
 class PretendStore:
-    """The buckets, and uploads in parts that are not complete yet."""
+    """The buckets, and uploads in parts that are not complete yet.
+
+    Who reads or writes an object goes through ``gate``.
+    """
 
     def __init__(self, *, is_new: bool = False) -> None:
         self.buckets: dict[str, dict[str, bytes]] = {} if is_new else first_buckets()
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.gate = Gate()
 
 
 class S3Handler(Handler):
@@ -81,6 +86,7 @@ class S3Handler(Handler):
         elif bucket not in self._store.buckets:
             self._refuse(404, "NoSuchBucket")
         else:
+            self._store.gate.wait()
             self._object(bucket, key, query, body)
 
     def _say(self, text: str) -> None:

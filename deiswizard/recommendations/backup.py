@@ -200,6 +200,7 @@ RECOMMENDATION = Recommendation(
     verify=verify,
     questions=questions,
     read=read,
+    suggested={"encryption": "passphrase"},
     secrets=lambda choices: {PASSPHRASE: choices.backup_passphrase},
     fingerprints=lambda choices: (
         {"the recipient's public key": _digest(choices.recipient_key)}

@@ -371,7 +371,10 @@ def _notes(
     if choices.encryption == "none":
         notes.append("not encrypted: whoever reads the copy has the cluster's secrets")
     elif choices.encryption == "passphrase":
-        notes.append("the passphrase is kept nowhere: without it the backup cannot be opened")
+        notes.append(
+            "the passphrase is kept nowhere: without it the backup cannot be opened. Prove afterwards that "
+            "you have it: deiswizard restore last --check"
+        )
     else:
         notes.append("only the recipient's private key opens it: prove once that you have that key")
     if admin_host(snapshot) is None and any(s.kind in ("bucket", "volume") for s in sources):

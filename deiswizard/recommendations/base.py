@@ -111,6 +111,9 @@ class Recommendation:
     the same, by digests that give nothing away (name in the operator's words to digest).
     ``secrets`` are the secrets that the plan's steps need, by their names in ``${secret:NAME}``. One
     that is typed has the name of its field (``-`` and ``_`` are the same).
+
+    ``suggested`` are values that the guided way begins with instead of the defaults: what is better, but
+    needs somebody who types.
     """
 
     id: str
@@ -129,3 +132,4 @@ class Recommendation:
     read: Callable[[Any], tuple[Any, tuple[Problem, ...]]] | None = None
     secrets: Callable[[Any], Mapping[str, SecretStr]] = field(default=lambda choices: {})
     fingerprints: Callable[[Any], Mapping[str, str]] = field(default=lambda choices: {})
+    suggested: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from deiswizard.backup.data import Manifest, Part, Place
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.plan.plan import Plan
-from deiswizard.recommendations.backup_facts import PASSPHRASE
+from deiswizard.recommendations.backup_facts import DATABASE_UNIT, PASSPHRASE
 from deiswizard.recommendations.base import (
     Assessment,
     Choices,
@@ -17,11 +17,16 @@ from deiswizard.recommendations.base import (
     Problem,
     Recommendation,
 )
-from deiswizard.recommendations.restore_keys import chosen_keys
+from deiswizard.recommendations.restore_keys import why_not
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
 
 CONFIRM = "overwrite this cluster"
+DOMAIN = "/deis/platform/domain"
+INIT_ID = "/deis/database/initId"
+"""Written when the database starts for the first time (deis/deis, database/bin/boot)."""
+
+REGISTRY_ELSEWHERE = ("/deis/registry/s3bucket", "/deis/registry/swiftAuthURL")
 USERS = "restore.users"
 
 
@@ -29,7 +34,7 @@ class RestoreChoices(Choices):
     """Which backup, how it is opened, and how its database comes back.
 
     ``manifest`` and ``settings`` (the etcd export, key to value) are read at the edge. ``database``:
-    ``wal`` lets the database restore itself from the db_wal bucket, ``sql`` reads the dump.
+    ``wal`` lets the database restore itself from the db_wal bucket, ``sql`` reads the dump into one that runs.
     """
 
     place: Place
@@ -118,31 +123,71 @@ def check_choices(snapshot: Snapshot, choices: RestoreChoices) -> tuple[Problem,
     if (why := why_not_new(snapshot, manifest)) and choices.confirm.strip() != CONFIRM:
         what = f"this is no new cluster: {why}. What it has would be overwritten"
         problems.append(Problem(field="confirm", what=what, allowed=f"confirm with: {CONFIRM}"))
-    for name in {"wal": ("db_wal",), "sql": ("database",)}.get(choices.database, ()):
+    if not is_installed(snapshot) and not (snapshot.value(DOMAIN) or DOMAIN in choices.settings):
+        problems.append(
+            Problem(
+                field="backup",
+                what="neither the cluster nor the backup has a domain, and Deis is not installed without one",
+                allowed="deisctl config platform set domain=NAME on the new cluster",
+            )
+        )
+    way = way_of_database(snapshot, choices, manifest)
+    for name in {"wal": ("db_wal",), "sql": ("database",)}.get(way, ()):
         if manifest.part(name) is None:
             what = f"the backup holds no {name}"
             problems.append(Problem(field="database", what=what, allowed="another way, or none"))
+    if way == "wal" and database_has_run(snapshot):
+        problems.append(
+            Problem(
+                field="database",
+                what="the database there has run already: it has base backups of its own in db_wal, "
+                "and would take the newest",
+                allowed="a backup with the database's dump, another cluster, or --database none",
+            )
+        )
     return tuple(problems)
 
 
-def way_of_database(choices: RestoreChoices, manifest: Manifest) -> Literal["wal", "sql", "none"]:
-    """How the database comes back: from wal-e's bucket where the backup has it."""
+def is_installed(snapshot: Snapshot) -> bool:
+    """Deis's units are there, running or not."""
+    return any(unit.name.startswith("deis-controller") for unit in snapshot.units)
+
+
+def database_has_run(snapshot: Snapshot) -> bool:
+    """The cluster's own database has been started once: it looks for wal-e's backups no more, and makes some."""
+    return bool(snapshot.where(DATABASE_UNIT)) or snapshot.key(INIT_ID) is not None
+
+
+def way_of_database(
+    snapshot: Snapshot, choices: RestoreChoices, manifest: Manifest
+) -> Literal["wal", "sql", "none"]:
+    """How the database comes back: by itself from wal-e's bucket if it has never run, else from the dump."""
     if choices.database != "auto":
         return choices.database
-    if manifest.part("db_wal") is not None:
+    has_dump = manifest.part("database") is not None
+    if manifest.part("db_wal") is not None and not (has_dump and database_has_run(snapshot)):
         return "wal"
-    return "sql" if manifest.part("database") is not None else "none"
+    return "sql" if has_dump else "none"
 
 
 def keys_of(choices: RestoreChoices) -> tuple[str, ...]:
     """The settings that are written."""
-    values = {key: "" for key in choices.settings}
-    return chosen_keys(values, external_database=is_external(choices))
+    return tuple(key for key in choices.settings if not why_no_key(choices, key))
+
+
+def why_no_key(choices: RestoreChoices, key: str) -> str:
+    """Why a setting of the backup is not written; empty: it is."""
+    return why_not(key, external_database=is_external(choices), is_stateless=is_stateless(choices))
 
 
 def is_external(choices: RestoreChoices) -> bool:
     """The old cluster's database was outside: its host stands in the export, so it never expired."""
     return "/deis/database/host" in choices.settings
+
+
+def is_stateless(choices: RestoreChoices) -> bool:
+    """The old cluster ran without Ceph: its database and its registry's store were outside."""
+    return is_external(choices) and any(key in choices.settings for key in REGISTRY_ELSEWHERE)
 
 
 def part_of(choices: RestoreChoices, name: str) -> Part | None:

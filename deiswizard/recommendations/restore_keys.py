@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from deiswizard.wording import counted
+
 NOT_RESTORED: tuple[tuple[str, str], ...] = (
     (r"/deis/store/", "Ceph makes its own: identity, keyrings, hosts, the gateway's keys"),
     (r"/deis/(services|domains|config|certs|builder/users|scheduler)(/|$)",
@@ -24,8 +26,14 @@ EXTERNAL = re.compile(r"/deis/database/(host|port|protocol)$")
 """Of a database outside the cluster these are settings, not what a component says."""
 
 
-def why_not(key: str, *, external_database: bool = False) -> str:
+PLACEHOLDER = "/deis/store/gateway"
+"""A plain key only where there is no Ceph: the registry does not start without it (deis-facts 3)."""
+
+
+def why_not(key: str, *, external_database: bool = False, is_stateless: bool = False) -> str:
     """Why a key of the backup is not written to a new cluster; empty: it is."""
+    if is_stateless and key == PLACEHOLDER:
+        return ""
     if external_database and EXTERNAL.search(key):
         return ""
     for pattern, why in NOT_RESTORED:
@@ -34,17 +42,13 @@ def why_not(key: str, *, external_database: bool = False) -> str:
     return ""
 
 
-def chosen_keys(values: Mapping[str, str], *, external_database: bool = False) -> tuple[str, ...]:
-    """The keys to write, in their order."""
-    return tuple(k for k in values if not why_not(k, external_database=external_database))
-
-
-def left_out(values: Mapping[str, str], *, external_database: bool = False) -> tuple[str, ...]:
-    """How many are not written, for each reason."""
+def left_out(whys: Mapping[str, str]) -> tuple[str, ...]:
+    """How many keys are not written, for each reason; ``whys`` are the keys with theirs."""
     counts: dict[str, list[str]] = {}
-    for key in values:
-        if why := why_not(key, external_database=external_database):
+    for key, why in whys.items():
+        if why:
             counts.setdefault(why, []).append(key)
     return tuple(
-        f"{len(keys)} keys such as {keys[0]} are not written: {why}" for why, keys in counts.items()
+        f"not written: {counted(len(keys), 'key')} such as {keys[0]}: {why}"
+        for why, keys in counts.items()
     )

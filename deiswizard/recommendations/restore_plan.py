@@ -6,11 +6,11 @@ only then the platform starts, so that the database finds wal-e's backups when i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deiswizard.backup.copying import mount_check
-from deiswizard.backup.data import Manifest
+from deiswizard.backup.data import Manifest, Part
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.backup_steps import RestoreStep
@@ -18,11 +18,14 @@ from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.plan import Basis, Change, Impact, Plan, Stage
 from deiswizard.plan.step import CommandStep, GuardStep, JobStep, Step, WaitStep
 from deiswizard.recommendations.backup_facts import PASSPHRASE, VOLUME, database_host
+from deiswizard.recommendations.preseed_images import release_of
 from deiswizard.recommendations.restore import (
     RestoreChoices,
-    is_external,
+    is_installed,
+    is_stateless,
     keys_of,
     way_of_database,
+    why_no_key,
     why_not_new,
 )
 from deiswizard.recommendations.restore_keys import left_out
@@ -34,6 +37,12 @@ START_SECONDS = 20 * 60.0
 
 STORE = ("store-monitor", "store-daemon", "store-metadata", "store-gateway@1", "store-volume")
 """What must run before the data can go back, in the order in which it starts."""
+
+OUTWARD = {
+    "/deis/logs/drain": "the drain of the old cluster is set again: its receiver gets this cluster's lines too",
+    "/deis/router/controller/whitelist": "the old cluster's list of addresses holds for this controller too",
+}
+"""Settings that others than this cluster notice."""
 
 DECISION = "no run takes a restore back: the old cluster and the backup stay as they are"
 
@@ -56,14 +65,16 @@ def plan(snapshot: Snapshot, choices: RestoreChoices) -> Plan:
         "private_key": choices.private_key,
         "timeout": 6 * 3600.0,
     }
-    way = way_of_database(choices, manifest)
+    way = way_of_database(snapshot, choices, manifest)
+    parts = parts_of(manifest, way)
+    flavour = "stateless-platform" if is_stateless(choices) else "platform"
     stages = [
         _check_stage(common, manifest),
         _guard_stage(snapshot, manifest),
         _etcd_stage(common, choices, manifest),
-        *_store_stages(snapshot, manifest, host),
-        _data_stage(common, snapshot, manifest, host),
-        *_platform_stages(snapshot, host),
+        *_store_stages(snapshot, parts, host, flavour),
+        _data_stage(common, snapshot, parts, host),
+        *_platform_stages(snapshot, host, flavour),
         *(_sql_stages(common, snapshot, manifest, host) if way == "sql" else ()),
     ]
     return Plan(
@@ -71,7 +82,7 @@ def plan(snapshot: Snapshot, choices: RestoreChoices) -> Plan:
         title="Restoring a backup",
         cluster=snapshot.cluster,
         choices=choices.model_dump(mode="json", exclude={PASSPHRASE}),
-        changes=_changes(choices, manifest, way),
+        changes=_changes(choices, parts, way),
         stages=tuple(stage for stage in stages if stage.steps),
         impact=Impact(
             danger=Danger.DESTROY,
@@ -86,6 +97,14 @@ def plan(snapshot: Snapshot, choices: RestoreChoices) -> Plan:
             machines=tuple(sorted(one.machine_id for one in snapshot.hosts)),
         ),
     )
+
+
+def parts_of(manifest: Manifest, way: str) -> dict[str, Part]:
+    """What goes to the gateway and to the volume. db_wal only to a database that has never run: one that has
+    writes there itself, and the segments of two histories have the same names.
+    """
+    names = ("db_wal", "registry", "volume") if way == "wal" else ("registry", "volume")
+    return {name: part for name in names if (part := manifest.part(name)) is not None}
 
 
 def _check_stage(common: dict[str, Any], manifest: Manifest) -> Stage:
@@ -168,22 +187,22 @@ def _wait_running(name: str, host: HostFacts, needs: Sequence[str]) -> WaitStep:
     )
 
 
-def _store_stages(snapshot: Snapshot, manifest: Manifest, host: HostFacts) -> list[Stage]:
+def _store_stages(
+    snapshot: Snapshot, parts: Mapping[str, Part], host: HostFacts, flavour: str
+) -> list[Stage]:
     """The platform is installed where it is not; never over a live one: that would stop it."""
     stages = []
-    units = {unit.name for unit in snapshot.units}
-    if not any(name.startswith("deis-controller") for name in units):
-        install = _job("install", "install the platform", host, "deisctl install platform")
+    if not is_installed(snapshot):
+        install = _job("install", "install the platform", host, f"deisctl install {flavour}")
         stages.append(Stage(id="install", title="Install the platform", steps=(install,)))
-    needs_store = any(manifest.part(name) is not None for name in ("db_wal", "registry", "volume"))
     steps: list[Step] = []
-    for name in STORE if needs_store else ():
+    for name in STORE if parts else ():
         if snapshot.where(f"deis-{name}.service"):
             continue
         needs = (steps[-1].id,) if steps else ()
         steps.append(_job(f"start:{name}", f"start {name}", host, f"deisctl start {name}", needs))
         steps.append(_wait_running(name, host, (steps[-1].id,)))
-    if needs_store:
+    if parts:
         steps.append(
             WaitStep(
                 id="gateway",
@@ -207,11 +226,11 @@ def _store_stages(snapshot: Snapshot, manifest: Manifest, host: HostFacts) -> li
 
 
 def _data_stage(
-    common: dict[str, Any], snapshot: Snapshot, manifest: Manifest, host: HostFacts
+    common: dict[str, Any], snapshot: Snapshot, parts: Mapping[str, Part], host: HostFacts
 ) -> Stage:
     steps: list[Step] = []
     for name in ("db_wal", "registry"):
-        if (part := manifest.part(name)) is not None:
+        if (part := parts.get(name)) is not None:
             steps.append(
                 RestoreStep(
                     id=f"restore:{name}",
@@ -223,7 +242,7 @@ def _data_stage(
                     **common,
                 )
             )
-    if (part := manifest.part("volume")) is not None:
+    if (part := parts.get("volume")) is not None:
         mounted = next(iter(snapshot.where("deis-store-volume.service")), host)
         steps.append(
             WaitStep(
@@ -252,11 +271,12 @@ def _data_stage(
     return Stage(id="data", title="Buckets and logs", steps=tuple(steps), hosts_at_a_time=1)
 
 
-def _platform_stages(snapshot: Snapshot, host: HostFacts) -> list[Stage]:
+def _platform_stages(snapshot: Snapshot, host: HostFacts, flavour: str) -> list[Stage]:
     if snapshot.where("deis-controller.service") and snapshot.where("deis-router@1.service"):
         return []
-    start = _job("start", "start the platform", host, "deisctl start platform")
-    waits = tuple(_wait_running(name, host, ("start",)) for name in ("database", "controller"))
+    start = _job("start", "start the platform", host, f"deisctl start {flavour}")
+    names = ("controller",) if flavour == "stateless-platform" else ("database", "controller")
+    waits = tuple(_wait_running(name, host, ("start",)) for name in names)
     return [Stage(id="platform", title="Start the platform", steps=(start, *waits))]
 
 
@@ -301,19 +321,18 @@ def _sql_stages(
     ]  # fmt: skip
 
 
-def _changes(choices: RestoreChoices, manifest: Manifest, way: str) -> tuple[Change, ...]:
+def _changes(choices: RestoreChoices, parts: Mapping[str, Part], way: str) -> tuple[Change, ...]:
     found = []
     if keys := keys_of(choices):
         found.append(
             Change(where="settings in etcd", current="the new cluster's", desired=f"{len(keys)} keys of the backup", steps=("restore:etcd",))
         )  # fmt: skip
-    for name in ("db_wal", "registry", "volume"):
-        if (part := manifest.part(name)) is not None:
-            count = f"{part.file.count} objects, " if part.file.count else ""
-            desired = f"{count}{in_bytes(part.bytes)} of the backup"
-            found.append(
-                Change(where=name, current="the new cluster's", desired=desired, steps=(f"restore:{name}",))
-            )  # fmt: skip
+    for name, part in parts.items():
+        count = f"{part.file.count} objects, " if part.file.count else ""
+        desired = f"{count}{in_bytes(part.bytes)} of the backup"
+        found.append(
+            Change(where=name, current="the new cluster's", desired=desired, steps=(f"restore:{name}",))
+        )  # fmt: skip
     ways = {
         "wal": "restores itself from db_wal when it starts",
         "sql": "the dump of the backup",
@@ -337,12 +356,18 @@ def _notes(
         notes.append("the controller's secretKey comes back: logins of the old cluster stay valid")
     else:
         notes.append("the controller's secretKey is not in the backup: everybody must log in again")
-    notes += left_out({key: "" for key in choices.settings}, external_database=is_external(choices))
-    if way == "wal" and snapshot.where("deis-database.service"):
+    written = {key: choices.settings[key].get_secret_value() for key in keys_of(choices)}
+    notes += [why for key, why in OUTWARD.items() if written.get(key)]
+    notes += left_out({key: why_no_key(choices, key) for key in choices.settings})
+    if way != "wal" and manifest.part("db_wal") is not None:
         notes.append(
-            "the database runs already, and restores itself only when it starts on a host that does "
-            "not have it yet: afterwards deisctl uninstall database, deisctl install database, "
-            "deisctl start database"
+            "db_wal is not written: wal-e's backups of the database there are in it, or will be, and "
+            "segments of two histories have the same names"
+        )
+    if (told := release_of(snapshot)[0]) and manifest.versions.deis not in ("", told):
+        notes.append(
+            f"the cluster is Deis {told}: applications of another release may stay unseen until they "
+            "are deployed again"
         )
     notes.append("applications start again when they are scaled or deployed; domains need new DNS")
     return tuple(notes)

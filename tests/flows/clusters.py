@@ -8,12 +8,33 @@ from typing import Any, Protocol
 
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
+from deiswizard.demo.commands_data import dump
+from deiswizard.demo.gate import Gate
+from deiswizard.demo.s3 import PretendStore
 from deiswizard.inventory import Target
 from tests.lab.lab import Lab
+from tests.lab.store import LabStore, RemoteGate
 
 HOSTS = ("deis-1", "deis-2", "deis-3")
 COMPONENTS_IN_USE = 12
 MODE_KEY = "/deis/controller/registrationMode"
+
+
+class ObjectStore(Protocol):
+    """What the store gateway leads to."""
+
+    @property
+    def gate(self) -> Gate | RemoteGate:
+        """Who reads or writes an object goes through it."""
+
+    def start(self) -> None:
+        """It is up, and the buckets db_wal and registry have something in them."""
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """What a bucket really holds."""
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Remove an object."""
 
 
 class Cluster(Protocol):
@@ -24,7 +45,18 @@ class Cluster(Protocol):
     """The name of an image that no registry has."""
     receiver_name: str
     """How the cluster's hosts call the machine on which a test receives logs."""
-    """fleet's API answers on its hosts."""
+    parts: tuple[str, ...]
+    """What of it can be backed up."""
+
+    @property
+    def store(self) -> ObjectStore:
+        """The buckets."""
+
+    def dump(self) -> str:
+        """All that the database really holds, as SQL."""
+
+    def lose_applications(self) -> None:
+        """The database has none any more."""
 
     def flags(self) -> list[str]:
         """How the command line names it."""
@@ -96,6 +128,23 @@ def target_flags(target: Target) -> list[str]:
     ]  # fmt: skip
 
 
+class PretendedStore:
+    """The pretend cluster's."""
+
+    def __init__(self, store: PretendStore) -> None:
+        self.gate = store.gate
+        self._buckets = store.buckets
+
+    def start(self) -> None:
+        """It always runs."""
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        return dict(self._buckets[bucket])
+
+    def remove(self, bucket: str, key: str) -> None:
+        del self._buckets[bucket][key]
+
+
 class Pretended:
     """The demo's cluster in this process."""
 
@@ -103,9 +152,11 @@ class Pretended:
     unknown_image = "deis/nothing:v1"
     receiver_name = "logs.example.com"
     fast = 50.0
+    parts: tuple[str, ...] = ("etcd", "database", "db_wal", "registry", "volume")
 
     def __init__(self, cluster: PretendCluster) -> None:
         self.cluster = cluster
+        self.store = PretendedStore(cluster.data_store)
 
     def target(self) -> Target:
         return self.cluster.target
@@ -131,6 +182,12 @@ class Pretended:
 
     def remove_file(self, host: str, path: str) -> None:
         self.cluster.hosts[self._host(host)].remove_file(path)
+
+    def dump(self) -> str:
+        return (self.cluster.database or dump()).decode()
+
+    def lose_applications(self) -> None:
+        self.cluster.database = b"-- nothing\n"
 
     def set_admins(self, count: int) -> None:
         self.cluster.scenario = self.cluster.scenario.model_copy(update={"admins": count})
@@ -183,6 +240,7 @@ class Real:
     """The lab: OpenSSH, systemd, etcd, Docker engines and a registry."""
 
     kind = "lab"
+    parts: tuple[str, ...] = ("etcd", "database", "db_wal", "registry")  # no Ceph: no volume
 
     def __init__(self, lab: Lab, address: str) -> None:
         self.lab = lab
@@ -220,8 +278,18 @@ class Real:
     def remove_file(self, host: str, path: str) -> None:
         self.lab.host(host).run("rm", "-f", path)
 
+    @property
+    def store(self) -> LabStore:
+        return self.lab.store
+
+    def dump(self) -> str:
+        return self.lab.database.dump()
+
+    def lose_applications(self) -> None:
+        self.lab.database.sql("delete from api_app")
+
     def set_admins(self, count: int) -> None:
-        self.lab.set_admins(count)
+        self.lab.database.set_admins(count)
 
     def take_down(self, host: str) -> None:
         self.lab.host(host).drop_packets(but_etcd=True)

@@ -20,6 +20,12 @@ def pretend() -> Iterator[PretendCluster]:
         assert cluster.unknown_commands == ()
 
 
+@pytest.fixture
+def pretended(pretend: PretendCluster) -> Pretended:
+    """The pretend cluster, for what needs no other."""
+    return Pretended(pretend)
+
+
 @pytest.fixture(params=["demo", "lab"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     """The pretend cluster, then the real one."""
@@ -34,6 +40,13 @@ def session(cluster: Cluster) -> Iterator[Session]:
     opened = Session.open(cluster.target(), TerminalAsker())
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def stocked(cluster: Cluster) -> Cluster:
+    """Both, with something in their buckets."""
+    cluster.store.start()
+    return cluster
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A backup of one pretend cluster, written back to a new one; and to one that is in use."""
+"""A backup of one pretend cluster, written back to a new one; and on both clusters to one that is in use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.commands_data import dump
 from tests.flows.checks import answers
-from tests.flows.clusters import Pretended
+from tests.flows.clusters import Cluster, Pretended
 from tests.flows.commands import deiswizard
+from tests.flows.running import running
 
 SECRET_KEY = "/deis/controller/secretKey"
 
 
 @pytest.fixture
-def old(pretend: PretendCluster) -> Pretended:
-    return Pretended(pretend)
+def old(pretended: Pretended) -> Pretended:
+    return pretended
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def new() -> Iterator[Pretended]:
         assert cluster.unknown_commands == ()
 
 
-def backed_up(cluster: Pretended, folder: Path, *more: str) -> Path:
+def backed_up(cluster: Cluster, folder: Path, *more: str) -> Path:
     """The folder of a backup of a cluster."""
     cluster.put("/deis/router/bodySize", "7m")
     cluster.put("/deis/platform/motto", "a=b==\nsecond line")
@@ -74,18 +75,37 @@ def test_a_backup_comes_back_on_a_new_cluster(
     assert "verify   ok: deis-controller runs" in done.err
 
 
-def test_a_cluster_in_use_is_overwritten_only_on_a_word(old: Pretended, tmp_path: Path) -> None:
-    backup = backed_up(old, tmp_path)
-    old.put(SECRET_KEY, "changed since")
-    refused = deiswizard("restore", str(backup), "--yes", *old.flags())
+CONFIRMED = ("--confirm", "overwrite this cluster", "--yes")
+
+
+def test_a_cluster_in_use_is_overwritten_only_on_a_word(stocked: Cluster, tmp_path: Path) -> None:
+    """Killed in the middle of it, and taken up again."""
+    backup = backed_up(stocked, tmp_path)
+    first, secret = stocked.dump(), stocked.value(SECRET_KEY)
+    wal, images = stocked.store.objects("db_wal"), stocked.store.objects("registry")
+    stocked.put(SECRET_KEY, "changed since")
+    stocked.lose_applications()
+    for key in (*list(images)[:4], *list(wal)[:1]):
+        stocked.store.remove("registry" if key in images else "db_wal", key)
+    assert stocked.dump() != first
+    refused = deiswizard("restore", str(backup), "--yes", *stocked.flags())
     assert refused.code == 2
     assert "this is no new cluster: the backup was made of this very cluster" in refused.err
-    assert old.value(SECRET_KEY) == "changed since"
-    words = ("--confirm", "overwrite this cluster")
-    done = deiswizard("restore", str(backup), *words, "--yes", *old.flags())
+    assert stocked.value(SECRET_KEY) == "changed since"
+    stocked.store.gate.close(after=2)
+    words = ("restore", str(backup), *CONFIRMED, *stocked.flags())
+    with running(tmp_path, *words) as run:
+        run.until(lambda _: stocked.store.gate.is_waited_at)
+        run.end()  # by kill -9
+    stocked.store.gate.open()
+    assert 0 < len(images) - len(stocked.store.objects("registry")) < 4
+    assert stocked.value(SECRET_KEY) == secret and stocked.dump() != first
+    done = deiswizard("resume", "last", "--yes", *stocked.flags())
     assert done.code == 0, done.err
-    assert old.value(SECRET_KEY) == "pretend-secret-key-of-the-controller"
-    assert "install the platform" not in done.err.partition("== Read")[2]
+    assert stocked.store.objects("registry") == images
+    assert len(stocked.store.objects("db_wal")) == len(wal) - 1  # its own database writes there
+    assert stocked.dump() == first
+    assert "verify   ok: deis-controller runs" in done.err
 
 
 def test_a_damaged_backup_changes_nothing(old: Pretended, new: Pretended, tmp_path: Path) -> None:
@@ -104,8 +124,7 @@ def test_only_the_database_s_dump_comes_back_where_there_is_no_wal(
     old: Pretended, tmp_path: Path
 ) -> None:
     backup = backed_up(old, tmp_path, "what: [etcd, database]")
-    words = ("--confirm", "overwrite this cluster", "--yes")
-    done = deiswizard("restore", str(backup), *words, *old.flags())
+    done = deiswizard("restore", str(backup), *CONFIRMED, *old.flags())
     assert done.code == 0, done.err
     assert old.cluster.database == dump()
 
@@ -117,8 +136,7 @@ def test_a_sealed_backup_is_read_again_with_its_passphrase(
     backup = backed_up(old, tmp_path, "what: [etcd, database]", "encryption: passphrase")
     assert deiswizard("restore", "last", "--check").code == 0
     old.put(SECRET_KEY, "changed since")
-    words = ("--confirm", "overwrite this cluster", "--yes")
-    done = deiswizard("restore", "last", *words, *old.flags())
+    done = deiswizard("restore", "last", *CONFIRMED, *old.flags())
     assert done.code == 0, done.err
     assert old.value(SECRET_KEY) == "pretend-secret-key-of-the-controller"
     assert old.cluster.database == dump()

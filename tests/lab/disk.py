@@ -85,7 +85,6 @@ def write(folder: Path, host: Identity, setting: Setting) -> None:
             "etc/resolv.conf": "nameserver 127.0.0.1\n",  # refuses at once: no name waits for an answer
             "etc/ssh/authorized_keys": setting.client_key,
             "etc/ssl/certs/ca-certificates.crt": setting.authority,
-            "var/lib/lab/admins": "1\n",
             **{f"var/lib/deis/units/{name}": raw for name, raw in setting.templates.items()},
         },
     )

@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.platform import METADATA
 from tests.lab import cgroups, place, platform, root
+from tests.lab.database import LabDatabase
 from tests.lab.disk import Identity, Setting
 from tests.lab.host import LabHost
 from tests.lab.keys import FLEET, Keys
 from tests.lab.place import Place
 from tests.lab.registry import LabRegistry
+from tests.lab.store import LabStore
 from tests.lab.waiting import await_that
 
 RELEASE = "v1.13.4"
@@ -43,6 +45,8 @@ ip link add dwz-one type veth peer name dwz-two
 iptables -A INPUT -j DROP
 """
 """What a lab host needs of the kernel, in namespaces that end with it."""
+
+DATABASE = "deis-database.service"
 
 
 @functools.cache
@@ -80,6 +84,7 @@ class Lab:
         self.known_hosts = self.folder / "known_hosts"
         self.hosts: list[LabHost] = []
         self.registry = LabRegistry(place)
+        self.store = LabStore(place)
         self._scenario = SCENARIOS[hosts]
 
     def start(self) -> None:
@@ -88,6 +93,7 @@ class Lab:
         self.network.make_bridge()
         self.registry.prepare()
         self.registry.start()
+        self.store.prepare()
         pushed = ThreadPoolExecutor(1, "push").submit(self.registry.fill, RELEASE)
         with PretendCluster.start(self._scenario, speed=1.0) as pretend:
             self._make_hosts(pretend)
@@ -99,6 +105,7 @@ class Lab:
             self.keys.put(key, value)
         pushed.result()
         self.await_platform()
+        self.database.reset()
 
     def _make_hosts(self, pretend: PretendCluster) -> None:
         """As the pretend cluster's, so that its keys are true of them."""
@@ -110,7 +117,7 @@ class Lab:
                 text = text.replace(theirs, address)
             return text
 
-        self.platform = platform.of(pretend, ours)
+        self.platform = platform.of(pretend, ours, self.store.address)
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.client_key], check=True
         )
@@ -132,6 +139,8 @@ class Lab:
             host = LabHost(identity, self.place, root.path())
             host.prepare(setting)
             self.hosts.append(host)
+        [at] = self.platform.places[DATABASE]
+        self.database = LabDatabase(next(h for h in self.hosts if h.machine_id == at))
         self.keys = Keys([host.address for host in self.hosts])
         self.known_hosts.write_text(
             f"{outside}.11 {self.hosts[0].host_key}\n"
@@ -150,22 +159,17 @@ class Lab:
         """Write a key."""
         self.keys.put(key, value)
 
-    def set_admins(self, count: int) -> None:
-        """How many active superusers the database has."""
-        for host in self.hosts:
-            host.run("tee", "/var/lib/lab/admins", stdin=f"{count}\n")
-
     def reset(self) -> None:
-        """As it was when it started: keys, no images, every host and service up, no limits.
+        """As it was when it started: keys, the database, no images, no store, every host and service up, no limits.
 
         What else a test changes on a host's disk, or in the list of etcd's members, it puts back itself.
         """
         self.registry.start()
+        self.store.stop()
         for host in self.hosts:
             host.repair()
         for host in self.hosts:
             host.remove_images()
-        self.set_admins(1)
         self.keys.remove("/deiswizard")  # the lock of a wizard that a test has killed
         now = self.keys.below("/deis") | self.keys.below(FLEET)
         for key in now.keys() - self.platform.keys.keys():
@@ -175,6 +179,7 @@ class Lab:
             if now.get(key) != value:
                 self.keys.put(key, value)
         self.await_platform()
+        self.database.reset()
 
     def await_platform(self) -> None:
         """Every machine is known, every unit of Deis runs where it should, and says where it is."""
@@ -202,6 +207,7 @@ class Lab:
         for host in self.hosts:
             host.stop()
         self.registry.stop()
+        self.store.stop()
 
 
 @contextmanager

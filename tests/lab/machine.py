@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sysconfig
 from pathlib import Path
 
 from tests.lab import cgroups
@@ -13,6 +14,12 @@ from tests.lab.waiting import await_that
 
 BOOT = Path(__file__).with_name("boot")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin"
+SHARED = {
+    "/usr/lib/lab/checkout": Path(__file__).parent.parent.parent,
+    "/usr/lib/lab/packages": Path(sysconfig.get_path("purelib")),
+}
+"""Folders of this machine that every machine has too, read-only: ``/usr/local/bin/deiswizard`` runs from them."""
+
 DISK_SIZE = 16 << 30
 """Bytes of Docker's disk. Its file takes no more room than what is written."""
 
@@ -36,6 +43,9 @@ class Machine:
         for name in ("disk/var/lib/docker", "work", "mounted", "cloudinit"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "controllers").write_text("\n".join(cgroups.controllers()) + "\n")
+        (self.folder / "shared").write_text(
+            "".join(f"{source} {target}\n" for target, source in SHARED.items())
+        )
         with self._docker_disk.open("wb") as image:
             image.truncate(DISK_SIZE)
         subprocess.run(

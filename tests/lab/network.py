@@ -1,4 +1,4 @@
-"""A lab's network: a bridge, and a network namespace for each host and for the registry.
+"""A lab's network: a bridge, and a network namespace for each host, for the registry and for the store.
 
 Everything is named ``dwzN-*``, so that what an aborted run has left is known as ours and cleared.
 """
@@ -43,6 +43,11 @@ class Network:
     def registry(self) -> str:
         """The registry's address."""
         return f"{self.inside}.2"
+
+    @property
+    def store(self) -> str:
+        """The address of what stands behind the store gateway, in the place of Ceph."""
+        return f"{self.inside}.3"
 
     @property
     def _bridge(self) -> str:

@@ -1,7 +1,7 @@
 """What Deis leaves in etcd and on the hosts once it is installed: keys, units, unit templates.
 
-The pretend cluster says what and where. Here every unit is a real one that fleet's stand-in runs: four say
-in etcd where they are, as Deis's do, the routers are an nginx each, the others sleep.
+The pretend cluster says what and where. Here every unit is a real one that fleet's stand-in runs: five say
+in etcd where they are, as Deis's do, the routers are an nginx each, the database is a PostgreSQL, the others sleep.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ ANNOUNCED = {
     "deis-registry": "registry",
     "deis-database": "database",
     "deis-logger": "logs",
+    "deis-store-gateway": "store/gateway",
 }
 """Unit to the folder below /deis where it keeps its host and port."""
 
@@ -36,7 +37,7 @@ class Platform:
     places: dict[str, tuple[str, ...]]
 
 
-def unit_file(unit: str) -> str:
+def unit_file(unit: str, store: str) -> str:
     """The unit as the pretend cluster has it, but with something that runs."""
     name = unit.removesuffix(".service").partition("@")[0]
     command = "/bin/sleep infinity"
@@ -44,6 +45,8 @@ def unit_file(unit: str) -> str:
         command = "/usr/lib/lab/component router 80"
     if folder := ANNOUNCED.get(name):
         command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
+    if name == "deis-store-gateway":
+        command += f" {store}"
     if name == "deis-logspout":
         command = "/usr/lib/lab/component logspout 0"
     # mixed: a component ends what it has started, and is the only one that is told to end
@@ -56,14 +59,16 @@ def unit_file(unit: str) -> str:
     return platform.unit_file(unit).replace("ExecStart=/bin/true", "\n".join(lines))
 
 
-def of(pretend: PretendCluster, ours: Callable[[str], str]) -> Platform:
-    """The pretend cluster's platform; ``ours`` puts the lab's addresses into a text."""
+def of(pretend: PretendCluster, ours: Callable[[str], str], store: str) -> Platform:
+    """The pretend cluster's platform; ``ours`` puts the lab's addresses into a text, ``store`` is where
+    the store gateway leads to (``address:port``).
+    """
     kept = leaves(pretend.store.get("/deis", recursive=True)["node"])
     keys = {key: ours(value) for key, value in kept if key not in SELF_KEPT}
     templates = {}
     places = {unit: tuple(h.machine_id for h in where) for unit, where in pretend.placement.items()}
     for unit, where in places.items():
-        raw = unit_file(unit)
+        raw = unit_file(unit, store)
         templates[f"{unit.removesuffix('.service').partition('@')[0]}.service"] = raw
         digest = hashlib.sha1(raw.encode()).digest()
         job = f"{FLEET}/job/{unit}"

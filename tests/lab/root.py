@@ -20,7 +20,7 @@ RELEASE = "bookworm"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "iptables", "ca-certificates",
     "procps", "etcd-server", "etcd-client", "docker.io", "curl", "sudo", "netcat-openbsd", "python3",
-    "iputils-ping", "nginx-light", "ncat",
+    "iputils-ping", "nginx-light", "ncat", "postgresql-15",
 )  # fmt: skip
 SETUP = Path(__file__).with_name("root-setup")
 CACHE = Path(platformdirs.user_cache_dir("deiswizard-lab"))

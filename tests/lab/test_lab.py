@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.lab.fixtures import Ruins
 from tests.lab.lab import Lab, running
 from tests.lab.network import ip
 from tests.lab.place import MOST, Place, taken
+from tests.lab.waiting import await_that
 
 
 def test_a_lab_that_was_killed_is_gone_and_the_next_one_works(aborted_lab: Ruins, lab: Lab) -> None:
@@ -64,3 +67,30 @@ def test_the_registry_refuses_in_docker_hubs_words_and_is_missed_when_it_is_down
     assert "connection refused" in pull()
     lab.registry.start()
     assert pull() == "" and image in host.images()
+
+
+def test_database_and_store_lose_nothing_by_a_power_failure_and_all_of_a_test_by_a_reset(
+    lab: Lab,
+) -> None:
+    first, host = lab.database.dump(), lab.host("deis-1")
+    lab.store.start()
+    lab.database.sql("insert into api_app values ('wiki', 1, '{}')")
+    lab.store.remove("registry", next(iter(lab.store.objects("registry"))))
+    host.power_off()
+    host.power_on()
+    lab.await_platform()
+    count = "docker exec deis-database sudo -u postgres psql -d deis -tAc 'select count(*) from api_app'"
+    await_that(lambda: host.run("sh", "-c", count, check=False).stdout == "3\n", "the same data")
+    listed = "docker exec deis-database envdir /etc/wal-e.d/env wal-e --terse backup-list"
+    assert host.run("sh", "-c", listed).stdout.count("\nbase_") == 3
+    where = lab.value("/deis/store/gateway/host")
+    lab.reset()
+    assert lab.database.dump() == first
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        urllib.request.urlopen(f"http://{where}:8888/", timeout=10)
+    lab.store.start()
+    assert len(lab.store.objects("registry")) == 12
+    host.run("systemctl", "stop", "deis-database.service")
+    gone = host.run("sh", "-c", count, check=False)
+    host.run("systemctl", "start", "deis-database.service")  # fleet starts it no second time
+    assert (gone.returncode, gone.stderr) == (1, "Error: No such container: deis-database\n")

@@ -21,6 +21,7 @@ from deiswizard.screens.modals.files import FilePicker
 from deiswizard.screens.widgets.path import PathInput
 from deiswizard.vocabulary import StepStatus
 from tests.builders import NOW, snapshot
+from tests.screens.backups import data_session
 from tests.screens.fakes import FakeSession, app_on
 from tests.screens.waiting import painted, until_text
 from tests.unit.pretend_recommendation import SEALED, SealedChoices
@@ -195,3 +196,17 @@ async def test_a_run_whose_file_is_gone_is_not_taken_up_again(folder: Path) -> N
                 break
         assert "another one than the plan" in " ".join(n.message for n in app._notifications)
     assert session.resumed == []
+
+
+async def test_enter_leads_to_the_field_that_is_wrong() -> None:
+    """At 80x24 it is below what is shown at first."""
+    app = app_on(data_session(), open_first="backup")
+    async with app.run_test(size=SIZE) as pilot:
+        await until_text(pilot, "What to copy", "(*) with a passphrase", "mend the field")
+        assert "no passphrase was given" not in painted(app)
+        await pilot.press("enter")
+        await until_text(pilot, "no passphrase was given; allowed: 12 characters or more")
+        await pilot.press(*"correct horse battery")
+        await until_text(pilot, "next: Preview")
+        await pilot.press("enter")
+        await until_text(pilot, "Changes", "database.sql.sealed")

@@ -199,8 +199,21 @@ async def help_page(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Keys of this page")
 
 
+async def choose_backup(pilot: Pilot[Any]) -> None:
+    await until_text(pilot, "Choose", "with a passphrase", "mend the field")
+
+
+async def preview_backup(pilot: Pilot[Any]) -> None:
+    """The passphrase that is asked for is typed."""
+    await choose_backup(pilot)
+    await pilot.press("tab", "tab", "tab", "tab", *"correct horse battery")
+    await until_text(pilot, "next: Preview")
+    await pilot.press("enter")
+    await until_text(pilot, "Changes")
+
+
 async def run_backup(pilot: Pilot[Any]) -> None:
-    await preview(pilot)
+    await preview_backup(pilot)
     await pilot.press("enter")
     await until_text(pilot, "stage 3 of 5")
 
@@ -211,7 +224,7 @@ async def run_copies(pilot: Pilot[Any]) -> None:
 
 
 async def verify_backup(pilot: Pilot[Any]) -> None:
-    await preview(pilot)
+    await preview_backup(pilot)
     await pilot.press("enter")
     await until_text(pilot, "a verified backup of now is there")
 
@@ -247,8 +260,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "locked": (lambda: FakeSession(holders=[ANN]), "preseed", locked),
     "break-lock": (lambda: FakeSession(holders=[ANN]), "preseed", break_lock),
     "verify": (lambda: FakeSession(events=finished), "preseed", verify),
-    "choose-backup": (data_session, "backup", choose),
-    "preview-backup": (data_session, "backup", preview),
+    "choose-backup": (data_session, "backup", choose_backup),
+    "preview-backup": (data_session, "backup", preview_backup),
     "run-backup": (lambda: data_session(copying), "backup", run_backup),
     "run-backup-copies": (lambda: data_session(copying), "backup", run_copies),
     "verify-backup": (lambda: data_session(verified), "backup", verify_backup),

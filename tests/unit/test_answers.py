@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deiswizard.answers import build, file_of, load, remember, remembered
+from deiswizard.answers import build, file_of, first_values, load, remember, remembered
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import preseed, registration
+from deiswizard.recommendations import backup, preseed, registration
 from deiswizard.recommendations.preseed_choices import PreseedChoices
 from deiswizard.recommendations.registration_facts import RegistrationChoices
 from tests.builders import snapshot
+from tests.unit.test_backup import with_ceph
 
 KNOWN = ("preseed", "registration")
 
@@ -103,3 +104,12 @@ def test_building_choices_never_raises() -> None:
     for raw in ({}, {"hosts": 7}, {"hosts": [1]}, {"mode": None}, {"hosts": ["a"], "method": True}):
         choices, problems = build(preseed.RECOMMENDATION, raw)
         assert (choices is None) == bool(problems)
+
+
+def test_the_guided_way_begins_with_what_is_better_and_then_with_what_was_chosen() -> None:
+    """Without a screen nobody types a passphrase: there the default holds."""
+    now = with_ceph()
+    assert backup.defaults(now).encryption == "none"
+    assert first_values(backup.RECOMMENDATION, now)["encryption"] == "passphrase"
+    remember(now.cluster, backup.RECOMMENDATION, backup.defaults(now))
+    assert first_values(backup.RECOMMENDATION, now)["encryption"] == "none"

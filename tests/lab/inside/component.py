@@ -1,12 +1,14 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
-``component NAME PORT``. The controller answers whether somebody may register, and follows its settings late.
+``component NAME PORT [STORE]``. The controller answers whether somebody may register, and follows its settings late.
 The router is a real nginx (``router.py``), and says nothing of itself. logger takes lines and drains them;
-logspout is nowhere in etcd and passes on what containers say (``logs.py``).
+logspout is nowhere in etcd and passes on what containers say (``logs.py``). The database is a real PostgreSQL
+(``database.py``); the store gateway hands on to a store elsewhere, which stands after its port (``gateway.py``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -14,7 +16,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deiswizard.demo.controller import Controller
-from tests.lab.inside import router
+from tests.lab.inside import database, gateway, router
 from tests.lab.inside.ending import end_with_children
 from tests.lab.inside.etcd_v2 import Etcd, EtcdDownError
 from tests.lab.inside.logs import serve_logger, serve_logspout
@@ -98,7 +100,11 @@ def main() -> None:
         router.run()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
-    announce(name, port)
+    if name == "store/gateway":
+        behind = sys.argv[3]
+        threading.Thread(target=gateway.serve, args=(port, behind), daemon=True).start()
+    with database.running(port) if name == "database" else contextlib.nullcontext():
+        announce(name, port)
 
 
 if __name__ == "__main__":

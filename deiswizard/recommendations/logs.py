@@ -30,7 +30,7 @@ from deiswizard.recommendations.logs_facts import (
     storage_now,
 )
 from deiswizard.recommendations.logs_form import FIELDS, defaults, fingerprints, read, secrets
-from deiswizard.recommendations.logs_marker import CONTAINER, MARKER_KEY, logger_host
+from deiswizard.recommendations.logs_marker import CONTAINER, LOGSPOUT, MARKER_KEY, logger_host
 from deiswizard.recommendations.logs_notes import STATUS_IS_PUBLIC, STATUS_KEY
 from deiswizard.recommendations.logs_plan import plan
 from deiswizard.recommendations.logs_units import (
@@ -64,10 +64,11 @@ def assess(snapshot: Snapshot) -> Assessment:
     watching = watching_units(snapshot)
     agents = [unit for unit in watching if not is_forwarder(unit)]
     forwarders = [unit for unit in watching if is_forwarder(unit)]
+    spouts = [unit for unit in (snapshot.unit(LOGSPOUT),) if unit is not None]
     findings = [
         *_drain_findings(snapshot, drain, forwarders),
         *_logger_findings(snapshot),
-        *(finding for unit in watching for finding in _row_findings(snapshot, unit)),
+        *(finding for unit in (*spouts, *watching) for finding in _row_findings(snapshot, unit)),
         *_agent_findings(snapshot, agents),
         *_host_findings(snapshot),
     ]

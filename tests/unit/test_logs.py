@@ -325,7 +325,7 @@ def test_a_drain_that_stays_is_tried_out_and_put_back_without_being_named() -> N
     ids = [step.id for step in made.steps]
     assert ids == [
         "keep:/deis/logs/drain", "write:trial", "wait:trial", "hear", "again:drain", "wait:drain",
-        "say", "heard",
+        "say", "heard", "reach:deis-1", "reach:deis-2", "reach:deis-3", "clear:reach",
     ]  # fmt: skip
     assert DRAIN not in made.model_dump_json()
     proven = world(drain=DRAIN, markers=(sent(), sent(), ""))
@@ -336,7 +336,10 @@ def test_a_wrong_word_is_refused_and_the_right_one_only_writes_the_proof() -> No
     now = world(drain=DRAIN, markers=(sent(), "", ""))
     assert "not the word of the last marker" in words(problems(now, word="deadbeef"), "word")
     made = plan(now, choose(word=f" {WORD.upper()} "))
-    assert [step.id for step in made.steps] == ["write:proven"]
+    ids = [step.id for step in made.steps]
+    assert ids == ["reach:deis-1", "reach:deis-2", "reach:deis-3", "clear:reach", "write:proven"]
+    unkept = world(drain=DRAIN, mounts="", markers=(sent(), "", ""))
+    assert [s.id for s in plan(unkept, choose(word=WORD)).steps] == ["write:proven"]
     after = world(drain=DRAIN, markers=(sent(), sent(), ""))
     proof = [c for c in verify(now, after, choose(word=WORD)) if "proven" in c.title]
     assert [c.ok for c in proof] == [True]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deiswizard.cluster.snapshot import Evidence, Snapshot, Unit
 from deiswizard.recommendations.base import Assessment, Finding, Recommendation
 from deiswizard.recommendations.logs_checks import NO_CEPHFS, check_choices
-from deiswizard.recommendations.logs_choices import STORAGE_KEY, LoggingChoices
+from deiswizard.recommendations.logs_choices import PROTOCOL_KEY, STORAGE_KEY, LoggingChoices
 from deiswizard.recommendations.logs_drain import KEY, parse_drain, shown_drain, why_no_drain
 from deiswizard.recommendations.logs_facts import (
     LOGGER_SAYS,
@@ -207,6 +207,16 @@ def _logger_findings(snapshot: Snapshot) -> list[Finding]:
                 "logger could not dial the drain 5 times and sent nothing for 5 minutes",
                 MUTED,
                 "see whether the receiver answers; the marker tells whether it does now",
+            )
+        )
+    protocol = snapshot.value(PROTOCOL_KEY, "udp")
+    if protocol != "udp":
+        found.append(
+            Finding(
+                status=Status.AT_RISK,
+                what=f"logspout sends to logger by '{protocol}', but logger takes udp only: no line arrives",
+                evidence=(Evidence(source=PROTOCOL_KEY, said=protocol),),
+                do="deisctl config logs rm protocol, then restart deis-logspout on every host",
             )
         )
     adapter = storage_now(snapshot)

@@ -40,8 +40,10 @@ NO_TAG_STOPS = (
 )
 MUTES = "after 5 failed dials logger sends nothing for 5 minutes, without a word; lines of that time are lost"
 READABLE = "lines leave the cluster readable: logger speaks no TLS"
-UDP_LOSES = (
-    "udp loses lines where the network does, and nobody is told; lines over 65507 bytes are cut"
+UDP_LOSES = "udp loses lines where the network does, and nobody is told"
+TCP_DIALS = "over tcp logger dials the receiver anew every minute, which must allow that"
+LONG_LINES = (
+    "lines over 65507 bytes are cut on their way to logger, which is udp whatever the drain is"
 )
 NOT_CHECKED = "ncat --ssl encrypts, but does not look whose certificate the receiver shows"
 KEY_READABLE = (
@@ -78,8 +80,8 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         yield NO_TAG_STOPS
         yield MUTES
         yield READABLE
-        if drain.protocol == "udp":
-            yield UDP_LOSES
+        yield LONG_LINES
+        yield UDP_LOSES if drain.protocol == "udp" else TCP_DIALS
     is_settled = wanted == drain_value(snapshot) and is_proven(snapshot, wanted)
     if choices.proof == "listen" and not is_settled:
         yield (

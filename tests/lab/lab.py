@@ -163,8 +163,6 @@ class Lab:
         self.registry.start()
         for host in self.hosts:
             host.repair()
-        for host in self.hosts:
-            host.remove_images()
         self.set_admins(1)
         self.keys.remove("/deiswizard")  # the lock of a wizard that a test has killed
         now = self.keys.below("/deis") | self.keys.below(FLEET)
@@ -174,6 +172,8 @@ class Lab:
         for key, value in self.platform.keys.items():
             if now.get(key) != value:
                 self.keys.put(key, value)
+        for host in self.hosts:
+            host.remove_images()
         self.await_platform()
 
     def await_platform(self) -> None:

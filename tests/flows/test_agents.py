@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from deiswizard.run.folders import config_folder, state_folder
 from tests.flows.checks import assert_status
 from tests.flows.clusters import HOSTS, Real
 from tests.flows.commands import deiswizard
-from tests.flows.test_logging import API_KEY, CADVISOR, DATADOG, KEY_FILE, apply
+from tests.flows.test_logging import API_KEY, CADVISOR, DATADOG, KEY_FILE, STORAGE, apply
 from tests.lab import root
 from tests.lab.images import Pusher, shell_layer
 from tests.lab.waiting import await_that
@@ -45,10 +46,15 @@ def containers(real: Real, host: str) -> set[str]:
     return set(said.split()) & CONTAINERS
 
 
+def is_clear(real: Real, host: str) -> bool:
+    return not containers(real, host)
+
+
 def test_agents_run_on_every_host_know_their_key_and_leave_nothing(
     real: Real, images: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEISWIZARD_SECRET_DATADOG_KEY", API_KEY)
+    real.put(STORAGE, "memory:500")  # the lab has no CephFS
     own = tmp_path / "watcher.service"
     own.write_text(OWN.replace("IMAGE", images["own"]))
     done = apply(
@@ -87,9 +93,7 @@ def test_agents_run_on_every_host_know_their_key_and_leave_nothing(
     back = deiswizard("undo", "last", "--yes", *real.flags())
     assert back.code == 0, back.err
     for name in HOSTS:
-        await_that(
-            lambda name=name: not containers(real, name), "fleet ends them after it forgot them"
-        )  # type: ignore[misc]
+        await_that(partial(is_clear, real, name), "fleet ends containers after it forgot units")
         assert real.file(name, KEY_FILE) == ""
     assert [real.unit_file(unit) for unit in UNITS] == ["", "", ""]
     assert_status(real, "logging", "to do")

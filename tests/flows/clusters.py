@@ -77,9 +77,6 @@ class Cluster(Protocol):
     def forget_name(self, name: str) -> None:
         """Hosts know no such name any more."""
 
-    def silence(self, host: str) -> None:
-        """Its logspout runs on, but what it sends does not arrive."""
-
     def journal(self, host: str, text: str) -> None:
         """A line in a host's journal."""
 
@@ -170,9 +167,6 @@ class Pretended:
     def forget_name(self, name: str) -> None:
         self.cluster.outside.pop(f"{name}:443", None)
 
-    def silence(self, host: str) -> None:
-        self.cluster.silent.add(host)
-
     def journal(self, host: str, text: str) -> None:
         """Its forwarder has sent a line of its own when it connected."""
 
@@ -259,10 +253,6 @@ class Real:
     def forget_name(self, name: str) -> None:
         for host in self.lab.hosts:
             host.run("sed", "-i", f"/ {name}$/d", "/etc/hosts")
-
-    def silence(self, host: str) -> None:
-        words = ("-A", "OUTPUT", "-p", "udp", "--dport", "514", "-j", "DROP")
-        self.lab.host(host).run("iptables", *words)
 
     def journal(self, host: str, text: str) -> None:
         self.lab.host(host).run("systemd-cat", "echo", text)

@@ -73,6 +73,9 @@ class PretendCluster:
         self.outside: dict[str, Address] = {receiver.NAME: self._receiver.address}
         """Who beyond the cluster can be reached from it: ``name:port``, and where that is on this machine."""
         self.logger = Logger(self.store, speed, self.outside)
+        self.silent: set[str] = set()
+        """Hosts whose logspout runs, but passes nothing on."""
+
         self.routers = Routers(self.store, speed, lambda: self.is_closed)
         self.routers.start()
         private, self.client_key = _new_key()

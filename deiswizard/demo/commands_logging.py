@@ -20,18 +20,24 @@ LOGSPOUT, LOGGER = "deis-logspout.service", "deis-logger.service"
 SETS = re.compile(r'etcdctl set (\S+) "([0-9a-f]{16}) \$(sum|said)"')
 LISTENS = re.compile(r"ncat (-u )?-l (\S+) (\d+)")
 FORWARDS = re.compile(r"journalctl [^|]*-f[^|]*\| ncat (--ssl )?(\S+) (\d+)")
+REACHES = re.compile(r"come through \$word")
+CLEARS = re.compile(r"^curl .*-X DELETE http://\S+:8088/(\S+)\ntrue$")
 ATTACH_SECONDS = 3.0
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.1
 MODE = re.compile(r"[0-7]{3,4}")
 
 
 def knows(text: str) -> bool:
     """Whether a script is one of those that are played here as a whole."""
-    return text.startswith("word=$(") or FORWARDS.match(text) is not None
+    return text.startswith("word=$(") or bool(FORWARDS.match(text) or CLEARS.match(text))
 
 
 def play(host: PretendHost, process: Process, text: str) -> int:
     """Do what the script does."""
+    if match := CLEARS.match(text):
+        host.cluster.logger.forget(match[1])
+        return 0
     match = FORWARDS.search(text)
     return _forward(host, process, match) if match else _marker(host, process, text)
 
@@ -47,7 +53,10 @@ def _marker(host: PretendHost, process: Process, text: str) -> int:
     if listens:
         logger.listeners[f"{listens[2]}:{listens[3]}"] = heard
     process.sleep(ATTACH_SECONDS)
-    logger.take("deiswizard-marker", f"deiswizard-marker {word}")
+    if REACHES.search(text):
+        return _reach(host, process, word)
+    if host.name not in host.cluster.silent:
+        logger.take("deiswizard-marker", f"deiswizard-marker {word}")
     logger.forget("deiswizard-marker")
     said = {"sum": hashlib.sha256(word.encode()).hexdigest(), "said": "no"}
     if listens:
@@ -62,8 +71,20 @@ def _marker(host: PretendHost, process: Process, text: str) -> int:
     return 0
 
 
+def _reach(host: PretendHost, process: Process, word: str) -> int:
+    """Its line is looked for where logger keeps it."""
+    logger = host.cluster.logger
+    if host.name not in host.cluster.silent:
+        logger.take("deiswizard-marker", f"the lines of {host.name} come through {word}")
+    if any(word in line for line in logger.kept.get("deiswizard-marker", ())):
+        process.out("logger has got a line of this host\n")
+        return 0
+    process.out("logger has got no line of this host. Here: sudo systemctl restart deis-logspout\n")
+    return 6
+
+
 def _forward(host: PretendHost, process: Process, match: re.Match[str]) -> int:
-    """Sends a line of the journal to a receiver that is known, and stays until it is ended."""
+    """Sends a line of the journal to a receiver that is known, and stays until it or that one ends."""
     address = host.cluster.outside.get(f"{match[2]}:{match[3]}")
     try:
         if address is None:
@@ -79,7 +100,15 @@ def _forward(host: PretendHost, process: Process, match: re.Match[str]) -> int:
         return 1
     with contextlib.closing(connection):
         connection.sendall(f"Jul 01 10:00:00 {host.name} kernel: the journal goes on\n".encode())
-        process.gone.wait()
+        connection.settimeout(LOOK_SECONDS)
+        while not process.gone.is_set():
+            try:
+                if not connection.recv(1):
+                    return 0
+            except TimeoutError:
+                continue
+            except OSError:
+                return 1
     return 0
 
 

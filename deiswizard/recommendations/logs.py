@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deiswizard.cluster.snapshot import Evidence, Snapshot, Unit
 from deiswizard.recommendations.base import Assessment, Finding, Recommendation
 from deiswizard.recommendations.logs_checks import NO_CEPHFS, check_choices
-from deiswizard.recommendations.logs_choices import STORAGE_KEY, LoggingChoices
+from deiswizard.recommendations.logs_choices import PROTOCOL_KEY, STORAGE_KEY, LoggingChoices
 from deiswizard.recommendations.logs_drain import KEY, parse_drain, shown_drain, why_no_drain
 from deiswizard.recommendations.logs_facts import (
     LOGGER_SAYS,
@@ -30,7 +30,7 @@ from deiswizard.recommendations.logs_facts import (
     storage_now,
 )
 from deiswizard.recommendations.logs_form import FIELDS, defaults, fingerprints, read, secrets
-from deiswizard.recommendations.logs_marker import CONTAINER, MARKER_KEY, logger_host
+from deiswizard.recommendations.logs_marker import CONTAINER, LOGSPOUT, MARKER_KEY, logger_host
 from deiswizard.recommendations.logs_notes import STATUS_IS_PUBLIC, STATUS_KEY
 from deiswizard.recommendations.logs_plan import plan
 from deiswizard.recommendations.logs_units import (
@@ -64,10 +64,11 @@ def assess(snapshot: Snapshot) -> Assessment:
     watching = watching_units(snapshot)
     agents = [unit for unit in watching if not is_forwarder(unit)]
     forwarders = [unit for unit in watching if is_forwarder(unit)]
+    spouts = [unit for unit in (snapshot.unit(LOGSPOUT),) if unit is not None]
     findings = [
         *_drain_findings(snapshot, drain, forwarders),
         *_logger_findings(snapshot),
-        *(finding for unit in watching for finding in _row_findings(snapshot, unit)),
+        *(finding for unit in (*spouts, *watching) for finding in _row_findings(snapshot, unit)),
         *_agent_findings(snapshot, agents),
         *_host_findings(snapshot),
     ]
@@ -206,6 +207,16 @@ def _logger_findings(snapshot: Snapshot) -> list[Finding]:
                 "logger could not dial the drain 5 times and sent nothing for 5 minutes",
                 MUTED,
                 "see whether the receiver answers; the marker tells whether it does now",
+            )
+        )
+    protocol = snapshot.value(PROTOCOL_KEY, "udp")
+    if protocol != "udp":
+        found.append(
+            Finding(
+                status=Status.AT_RISK,
+                what=f"logspout sends to logger by '{protocol}', but logger takes udp only: no line arrives",
+                evidence=(Evidence(source=PROTOCOL_KEY, said=protocol),),
+                do="deisctl config logs rm protocol, then restart deis-logspout on every host",
             )
         )
     adapter = storage_now(snapshot)

@@ -9,6 +9,9 @@ from pydantic import Field, SecretStr, field_validator
 from deiswizard.recommendations.base import Choices
 
 STORAGE_KEY = "/deis/logs/storageAdapterType"
+PROTOCOL_KEY = "/deis/logs/protocol"
+"""What logspout sends by: udp unless it is set, and nobody takes anything else (deis-facts 8)."""
+
 DEFAULT_LINES = 1000
 """Lines for each app that logger's memory keeps when none are named (deis-facts 3)."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot
-from deiswizard.recommendations.logs_choices import STORAGE_KEY
+from deiswizard.recommendations.logs_choices import STORAGE_KEY, LoggingChoices, storage_value
 from deiswizard.recommendations.logs_drain import KEY, drain_digest
 from deiswizard.recommendations.logs_marker import (
     HEARD_KEY,
@@ -107,6 +107,15 @@ def has_cephfs(snapshot: Snapshot) -> bool | None:
         return None
     mounts = [line.split() for line in answer.out.splitlines()]
     return any(m[1] == STORE and "ceph" in m[2] for m in mounts if len(m) > 2)
+
+
+def keeps_lines(snapshot: Snapshot, choices: LoggingChoices) -> bool:
+    """Whether a line can be looked for at logger: not without CephFS below its files."""
+    wanted = storage_value(choices)
+    adapter = storage_now(snapshot) if wanted == "keep" else wanted
+    return logger_host(snapshot) is not None and not (
+        adapter == "file" and has_cephfs(snapshot) is False
+    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ logger (``time deiswizard-marker[1]: deiswizard-marker WORD``), which matches th
 The host makes the word up, and only its checksum is kept in etcd: who knows the word has seen the
 line arrive. Nothing is left behind: the container is removed, and the app of that name that
 logger's storage made is deleted over its web port.
+
+That one host's line arrives says nothing of the other hosts' logspouts. Each of them says a line of its
+own, and looks for it where logger keeps it.
 """
 
 from __future__ import annotations
@@ -49,6 +52,24 @@ etcdctl set MARKER_KEY "DRAIN $sum" >/dev/null || exit 5"""
 CLEAR = """\
 curl -s -o /dev/null -m 5 -X DELETE http://LOGGER/deiswizard-marker
 true"""
+
+REACH = """\
+image=$(docker inspect -f '{{.Config.Image}}' deis-logspout) || exit 3
+docker rm -f deiswizard-marker >/dev/null 2>&1
+docker run --rm --name deiswizard-marker --entrypoint /bin/sh "$image" \
+-c "sleep 3; for n in 1 2 3; do echo the lines of $(uname -n) come through $word; sleep 1; done" >/dev/null || exit 4
+tries=0
+while [ $tries -lt 10 ]; do
+  if curl -s -m 5 'http://LOGGER/deiswizard-marker?log_lines=1000' | grep -q "$word"; then
+    echo 'logger has got a line of this host'
+    exit 0
+  fi
+  tries=$((tries + 1))
+  sleep 1
+done
+echo 'logger has got no line of this host. Here: sudo systemctl restart deis-logspout'
+exit 6"""
+"""Said three times: logspout sends by udp."""
 
 LISTEN = """\
 said=no
@@ -102,7 +123,7 @@ def logger_host(snapshot: Snapshot) -> HostFacts | None:
 
 def speaker(snapshot: Snapshot) -> HostFacts | None:
     """A host with logspout, rather not logger's own: then the network between them is in it too."""
-    hosts = [host for host in snapshot.where(LOGSPOUT) if host.reachable]
+    hosts = spouting(snapshot)
     own = logger_host(snapshot)
     others = [host for host in hosts if own is None or host.name != own.name]
     return next(iter([*others, *hosts]), None)
@@ -126,7 +147,7 @@ def web_address(snapshot: Snapshot) -> str:
 def say_command(snapshot: Snapshot, drain: str) -> str:
     """Says a marker and keeps its checksum, for the drain with that value."""
     keep = KEEP.replace("MARKER_KEY", MARKER_KEY).replace("DRAIN", drain_digest(drain))
-    return "\n".join([WORD, RUN, keep, CLEAR.replace("LOGGER", web_address(snapshot))])
+    return "\n".join([WORD, RUN, keep, clear_command(snapshot)])
 
 
 def hear_command(snapshot: Snapshot, drain: Drain, wanted: str) -> str:
@@ -142,9 +163,23 @@ def hear_command(snapshot: Snapshot, drain: Drain, wanted: str) -> str:
             .replace("DRAIN", drain_digest(wanted))
         )
 
-    clear = CLEAR.replace("LOGGER", web_address(snapshot))
     run = f"(\n{RUN}\n) || echo 'no marker could be said'"
-    return "\n".join([WORD, put(LISTEN), run, put(HEAR), clear])
+    return "\n".join([WORD, put(LISTEN), run, put(HEAR), clear_command(snapshot)])
+
+
+def spouting(snapshot: Snapshot) -> tuple[HostFacts, ...]:
+    """The hosts whose logspout runs and can be asked: each one can be broken by itself."""
+    return tuple(host for host in snapshot.where(LOGSPOUT) if host.reachable)
+
+
+def reach_command(snapshot: Snapshot) -> str:
+    """Says a line and looks whether logger, which keeps lines for ``deis logs``, has got it."""
+    return f"{WORD}\n{REACH.replace('LOGGER', web_address(snapshot))}"
+
+
+def clear_command(snapshot: Snapshot) -> str:
+    """Takes the app away that logger's storage has made of the markers."""
+    return CLEAR.replace("LOGGER", web_address(snapshot))
 
 
 def heard_value(wanted: str) -> str:

@@ -16,8 +16,14 @@ from deiswizard.recommendations.logs_checks import (
 )
 from deiswizard.recommendations.logs_choices import LoggingChoices, storage_value
 from deiswizard.recommendations.logs_drain import parse_drain
-from deiswizard.recommendations.logs_facts import drain_value, has_cephfs, is_proven, storage_now
-from deiswizard.recommendations.logs_marker import CONTAINER, speaker
+from deiswizard.recommendations.logs_facts import (
+    drain_value,
+    has_cephfs,
+    is_proven,
+    keeps_lines,
+    storage_now,
+)
+from deiswizard.recommendations.logs_marker import CONTAINER, speaker, spouting
 from deiswizard.recommendations.logs_units import AGENTS
 
 STATUS_KEY = "/deis/router/enableNginxStatus"
@@ -34,8 +40,10 @@ NO_TAG_STOPS = (
 )
 MUTES = "after 5 failed dials logger sends nothing for 5 minutes, without a word; lines of that time are lost"
 READABLE = "lines leave the cluster readable: logger speaks no TLS"
-UDP_LOSES = (
-    "udp loses lines where the network does, and nobody is told; lines over 65507 bytes are cut"
+UDP_LOSES = "udp loses lines where the network does, and nobody is told"
+TCP_DIALS = "over tcp logger dials the receiver anew every minute, which must allow that"
+LONG_LINES = (
+    "lines over 65507 bytes are cut on their way to logger, which is udp whatever the drain is"
 )
 NOT_CHECKED = "ncat --ssl encrypts, but does not look whose certificate the receiver shows"
 KEY_READABLE = (
@@ -72,8 +80,8 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         yield NO_TAG_STOPS
         yield MUTES
         yield READABLE
-        if drain.protocol == "udp":
-            yield UDP_LOSES
+        yield LONG_LINES
+        yield UDP_LOSES if drain.protocol == "udp" else TCP_DIALS
     is_settled = wanted == drain_value(snapshot) and is_proven(snapshot, wanted)
     if choices.proof == "listen" and not is_settled:
         yield (
@@ -81,6 +89,8 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
             "the lines of that time. It proves that lines leave the cluster, not that your receiver "
             "takes them"
         )
+    if choices.proof != "none" and not is_settled:
+        yield from _of_hosts(snapshot, choices)
     if choices.proof == "none":
         yield "the drain stays unproven: the overview calls it 'partly'"
     elif is_settled or told_word(snapshot, choices):
@@ -92,6 +102,21 @@ def _of_drain(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
         )
     else:
         yield "no reachable host runs deis-logspout, so no marker can be sent: the drain stays unproven"
+
+
+def _of_hosts(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:
+    """Which hosts' lines are tried."""
+    hosts, first = spouting(snapshot), speaker(snapshot)
+    if keeps_lines(snapshot, choices):
+        yield (
+            f"each of the {len(hosts)} hosts with deis-logspout says a line, and logger must have got it; the "
+            "receiver gets these lines, too"
+        )
+    elif first is not None and len(hosts) > 1:
+        yield (
+            f"only the lines of {first.name} are tried: logger keeps none, where those of the other hosts could "
+            "be looked for"
+        )
 
 
 def _of_storage(snapshot: Snapshot, choices: LoggingChoices) -> Iterator[str]:

@@ -7,6 +7,7 @@ from deiswizard.plan.conditions import CommandSays, KeyIs
 from deiswizard.plan.keeping import keep, put_back, token_of
 from deiswizard.plan.plan import Change, Stage
 from deiswizard.plan.step import (
+    CommandStep,
     GuardStep,
     JobStep,
     RemoveKeyStep,
@@ -20,6 +21,7 @@ from deiswizard.recommendations.logs_drain import KEY, Drain, parse_drain, shown
 from deiswizard.recommendations.logs_facts import (
     drain_value,
     is_proven,
+    keeps_lines,
     sent_marker,
     storage_now,
 )
@@ -27,12 +29,16 @@ from deiswizard.recommendations.logs_marker import (
     HEARD_KEY,
     MARKER_KEY,
     PROVEN_KEY,
+    Sent,
+    clear_command,
     hear_command,
     heard_value,
     listener_drain,
     logger_host,
+    reach_command,
     say_command,
     speaker,
+    spouting,
     stores_command,
     takes_command,
 )
@@ -43,6 +49,7 @@ FOLLOW_SECONDS = 60.0
 """logger looks every 10 s (deis-facts 8); with room to spare."""
 
 JOB_SECONDS = 90.0
+SPOUTS_AT_A_TIME = 10
 NOT_TAKEN = (
     "logger does not take it: look at its own words on its host, docker logs deis-logger; where it "
     "does not run, deisctl start logger"
@@ -74,9 +81,22 @@ class Settings:
         trial = self._trial()
         if self._changes or trial is not None:
             self._drain(parts, trial)
-        self._proof(parts)
+        sent = sent_marker(self._snapshot, self._wanted)
+        is_told = sent is not None and told_word(self._snapshot, self._choices)
+        if (is_open := self._is_open) and not is_told:
+            self._say(parts)
         if trial is not None:
             parts.stages.append(Stage(id="heard", title="Was it heard?", steps=(self._heard(),)))
+        if is_open:
+            self._every_host(parts)
+        if is_open and sent is not None and is_told:
+            self._prove(parts, sent)
+
+    @property
+    def _is_open(self) -> bool:
+        """There is a drain to prove, and it is to be proven."""
+        is_wanted = bool(self._wanted) and self._choices.proof != "none"
+        return is_wanted and not is_proven(self._snapshot, self._wanted)
 
     def _takes(self, drain: str, step: str, title: str) -> WaitStep | None:
         """Waits until logger has said that it has this drain; None where logger cannot be asked."""
@@ -285,34 +305,44 @@ class Settings:
         )
         parts.stages.append(Stage(id="hear", title="Hear the marker", steps=(hear,)))
 
-    def _proof(self, parts: Parts) -> None:
-        """A marker for the operator's eyes; or the word that was read there."""
-        host = speaker(self._snapshot)
-        if not self._wanted or self._choices.proof == "none":
+    def _every_host(self, parts: Parts) -> None:
+        """Each host's logspout, by a line that logger must have got; its receiver gets them as well."""
+        if not keeps_lines(self._snapshot, self._choices):
             return
-        sent = sent_marker(self._snapshot, self._wanted)
-        if is_proven(self._snapshot, self._wanted):
-            return
-        if sent is not None and told_word(self._snapshot, self._choices):
-            write = WriteKeyStep(
-                id="write:proven",
-                title="keep that the drain is proven: its word was read at the receiver",
-                key=PROVEN_KEY,
-                value=f"{sent.drain} {sent.checksum}",
+        steps = [
+            JobStep(
+                id=f"reach:{host.name}",
+                title=f"a line of {host.name} reaches logger",
+                host=host.name,
+                command=reach_command(self._snapshot),
+                way=host.job_way,
+                timeout=JOB_SECONDS,
                 danger=Danger.WRITE,
-                undo="the note is removed",
             )
-            parts.stages.append(Stage(id="proven", title="The drain is proven", steps=(write,)))
-            parts.undo.insert(0, self._forget(PROVEN_KEY, "write:proven", "that it was proven"))
-            parts.changes.append(
-                Change(
-                    where="proof of the drain",
-                    current=None,
-                    desired="its word was read at the receiver",
-                    steps=("write:proven",),
-                )
-            )
+            for host in spouting(self._snapshot)
+        ]
+        if not steps:
             return
+        clear = CommandStep(
+            id="clear:reach",
+            title="take these lines out of logger's storage",
+            host=steps[0].host,
+            command=clear_command(self._snapshot),
+            danger=Danger.WRITE,
+        )
+        parts.stages += [
+            Stage(
+                id="reach",
+                title="Every host's lines reach logger",
+                steps=tuple(steps),
+                hosts_at_a_time=SPOUTS_AT_A_TIME,
+            ),
+            Stage(id="clear", title="Clear up", steps=(clear,)),
+        ]
+
+    def _say(self, parts: Parts) -> None:
+        """A marker for the operator's eyes."""
+        host = speaker(self._snapshot)
         if host is None:
             return
         say = JobStep(
@@ -333,5 +363,26 @@ class Settings:
                 current=None,
                 desired=f"a marker that {host.name} says, for you to find",
                 steps=("say",),
+            )
+        )
+
+    def _prove(self, parts: Parts, sent: Sent) -> None:
+        """The word was read there."""
+        write = WriteKeyStep(
+            id="write:proven",
+            title="keep that the drain is proven: its word was read at the receiver",
+            key=PROVEN_KEY,
+            value=f"{sent.drain} {sent.checksum}",
+            danger=Danger.WRITE,
+            undo="the note is removed",
+        )
+        parts.stages.append(Stage(id="proven", title="The drain is proven", steps=(write,)))
+        parts.undo.insert(0, self._forget(PROVEN_KEY, "write:proven", "that it was proven"))
+        parts.changes.append(
+            Change(
+                where="proof of the drain",
+                current=None,
+                desired="its word was read at the receiver",
+                steps=("write:proven",),
             )
         )

@@ -223,7 +223,8 @@ def _notes(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[str]:
         yield f"the router on {', '.join(silent)} cannot be asked"
     if choices.firewall:
         yield (
-            "the firewall can turn honest requests away, such as JSON with URLs: look at your apps"
+            "the firewall can turn honest requests away, such as JSON with URLs or what goes to deis-store: "
+            "look at your apps"
         )
     if choices.controller_whitelist.strip() or choices.enforce_whitelist:
         operator = operator_of(snapshot, choices)
@@ -234,6 +235,7 @@ def _notes(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[str]:
                 "only that is proven"
             )
         yield "lists do not cover deis-store, git (2222) and health checks (9090)"
+        yield "CI that calls the controller by its public name must be on the list; the builder needs not"
         yield f"whoever is in {real_ip(snapshot)} can claim any address (X-Forwarded-For)"
     if choices.enforce_whitelist:
         yield "an app that is made from now on answers 403 to everyone until it has a list"
@@ -242,3 +244,4 @@ def _notes(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[str]:
     if choices.tags:
         for app in choices.apps or ("APP",):
             yield tags.told(snapshot, choices.tags, app)
+        yield tags.NOT_HERE

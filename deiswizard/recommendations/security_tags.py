@@ -19,6 +19,13 @@ DATA_PLANE = ("dataPlane", "true")
 PLANES = ("controlPlane", "dataPlane", "routerMesh")
 
 
+NOT_HERE = (
+    "the wizard sets neither tags nor metadata: metadata is read when fleet starts, and a restart of fleet "
+    "stops every unit of that host. With Deis 1.12 tags that were set before placement options were on get "
+    "lost: set them again and scale the app"
+)
+
+
 @dataclass(frozen=True)
 class Confined:
     """An app whose containers may not run everywhere: its tags, and the hosts that have them all."""

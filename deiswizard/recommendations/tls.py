@@ -18,6 +18,7 @@ from deiswizard.recommendations.tls_facts import (
     HTTP,
     HTTPS,
     NGINX,
+    STORE,
     answers,
     current,
     domain,
@@ -75,6 +76,14 @@ def verify(_before: Snapshot, after: Snapshot, choices: TlsChoices) -> tuple[Che
                 ok=is_redirected == choices.redirect if web and web.status else None,
                 evidence=web.summary if web else "no answer",
             )
+        )
+    for answer in answers(after, STORE):
+        web = answer.web
+        status = web.status if web else None
+        is_served = status is not None and status < 500 and status not in balancer.MOVED
+        told = web.summary if web else "no answer"
+        checks.append(
+            Check(title=f"{answer.host}: deis-store answers", ok=is_served, evidence=told)
         )
     for answer in answers(after, HEALTH):
         checks.append(

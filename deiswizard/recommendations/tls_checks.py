@@ -12,6 +12,7 @@ from deiswizard.recommendations.tls_facts import (
     HTTPS,
     PROXY,
     answers,
+    bare_domains,
     current,
     domain,
     routers,
@@ -35,6 +36,7 @@ def check_choices(snapshot: Snapshot, choices: TlsChoices) -> tuple[Problem, ...
         what = "the platform has no domain, so no name can be checked"
         return (Problem(field="", what=what, allowed="deisctl config platform set domain=..."),)
     problems: list[Problem] = []
+    problems += _customs(snapshot, choices)
     if not routers(snapshot):
         what = "no router runs on a host that answers: nothing could be proven"
         problems.append(Problem(field="", what=what, allowed="deisctl start router"))
@@ -44,6 +46,24 @@ def check_choices(snapshot: Snapshot, choices: TlsChoices) -> tuple[Problem, ...
     else:
         problems += _balancer(snapshot, choices)
     return tuple([*problems, *_proxy(snapshot, choices), *_hsts(snapshot, choices)])
+
+
+def _customs(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
+    """Custom domains are served with the platform's certificate, unless they have one of their own."""
+    now, seen = current(snapshot), balancer.seen(snapshot)
+    leaf = now.leaf if now else None
+    if choices.ends_at != "routers":
+        leaf = seen.leaf if seen else None
+    elif choices.material is not None:
+        leaf = choices.material.leaf
+    bare = bare_domains(snapshot, leaf.names) if leaf else ()
+    if not bare:
+        return []
+    more = f" and {len(bare) - 3} more" if len(bare) > 3 else ""
+    what = f"{', '.join(bare[:3])}{more}: no certificate of their own, and this one is not valid for them"
+    moved = "; whoever comes by http is led to it" if choices.redirect else ""
+    field = "redirect" if choices.redirect else "ends_at"
+    return [Problem(field=field, what=what + moved, allowed="deis certs:add", blocks=False)]
 
 
 def _certificate(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
@@ -90,8 +110,13 @@ def _balancer(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
         what = "the routers have a certificate, too: it stays, and 443 stays open on them"
         problems.append(Problem(field="ends_at", what=what, blocks=False))
     if choices.redirect:
-        what = "the load balancer must speak HTTP to port 80 and set X-Forwarded-Proto"
+        what = (
+            "the load balancer must speak HTTP to port 80 and set X-Forwarded-Proto; who reaches that port past "
+            "it can claim to have come by https"
+        )
         problems.append(Problem(field="redirect", what=what, blocks=False))
+    what = "an HTTP listener of AWS' classic load balancers passes on neither WebSockets nor HTTP/2"
+    problems.append(Problem(field="ends_at", what=what, blocks=False))
     seen = balancer.seen(snapshot)
     if seen is not None and seen.leaf is None:
         what = f"the load balancer's own certificate cannot be looked at: {seen.why_unseen}"

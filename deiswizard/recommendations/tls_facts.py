@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot, web_question
 from deiswizard.cluster.web import WebRequest
-from deiswizard.leaf import Leaf
+from deiswizard.leaf import Leaf, covers
 
 ROUTER = "/deis/router"
 CERT, KEY, DHPARAM = f"{ROUTER}/sslCert", f"{ROUTER}/sslKey", f"{ROUTER}/sslDhparam"
@@ -18,11 +18,16 @@ HSTS_AGE, HSTS_SUB, HSTS_PRELOAD = (
     f"{ROUTER}/hsts/{name}" for name in ("maxAge", "includeSubDomains", "preload")
 )
 DOMAIN = "/deis/platform/domain"
+DOMAINS, OWN_CERTS = "/deis/domains/", "/deis/certs/"
+GATEWAY = "/deis/store/gateway/host"
 DEFAULT_PROTOCOLS = "TLSv1 TLSv1.1 TLSv1.2"
 NGINX_TEST = "docker exec deis-router /opt/nginx/sbin/nginx -t"
 HTTPS, HTTP, HEALTH, NGINX = "tls.https", "tls.http", "tls.health", "tls.nginx"
 FORWARDED = "tls.forwarded"
 """Http as a load balancer passes it on that has ended TLS."""
+
+STORE = "tls.store"
+"""The store's gateway, which is never redirected and has the platform's certificate, too."""
 
 CAME_BY_HTTPS = (("X-Forwarded-Proto", "https"),)
 CLAIMED = "127.0.0.1"
@@ -142,10 +147,25 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
                 request(host.name, name, tls=False, proxied=proxied, headers=CAME_BY_HTTPS),
             ),
         ]
+        if snapshot.key(GATEWAY) is not None:
+            tls, roots = now is not None, now.roots if now else ""
+            store = f"deis-store.{domain(snapshot)}"
+            asked = request(host.name, store, tls=tls, proxied=proxied, roots=roots)
+            found.append(web_question(STORE, asked))
         if now is not None:
             asked = request(host.name, name, tls=True, proxied=proxied, roots=now.roots)
             found.append(web_question(HTTPS, asked))
     return tuple(found)
+
+
+def bare_domains(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Custom domains without a certificate of their own that one with these names is not valid for."""
+    customs = (fact.key[len(DOMAINS) :] for fact in snapshot.keys if fact.key.startswith(DOMAINS))
+    return tuple(
+        name
+        for name in customs
+        if snapshot.key(f"{OWN_CERTS}{name}/cert") is None and not covers(names, name)
+    )
 
 
 def answers(snapshot: Snapshot, question: str) -> tuple[Answer, ...]:

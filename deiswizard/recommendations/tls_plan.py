@@ -90,7 +90,7 @@ def plan(snapshot: Snapshot, choices: TlsChoices) -> Plan:
         changes=tuple(_change(snapshot, setting) for setting in every) or _nothing(snapshot),
         stages=tuple(stage for stage in stages if stage.steps),
         undo=_undo(snapshot, [*base, *redirect, *hsts], token),
-        impact=_impact(choices, every),
+        impact=_impact(snapshot, choices, every),
         basis=Basis(
             taken_at=snapshot.taken_at,
             etcd_index=snapshot.etcd.index,
@@ -256,13 +256,18 @@ def _nothing(snapshot: Snapshot) -> tuple[Change, ...]:
     return (Change(where=REDIRECT, current=now, desired=now),)
 
 
-def _impact(choices: TlsChoices, every: Sequence[Setting]) -> Impact:
+def _impact(snapshot: Snapshot, choices: TlsChoices, every: Sequence[Setting]) -> Impact:
     keys = {setting.key for setting in every}
     notes = []
     if KEY in keys:
         notes.append(
             "the private key stands in etcd in clear text, where every container can read it; a former "
             "key is kept below /deiswizard/kept until the run is taken back"
+        )
+    if KEY in keys and current(snapshot) is not None:
+        notes.append(
+            "between the new key and the new certificate nginx refuses both, and goes on with what it has: a "
+            "router that is restarted in these seconds comes up a little later"
         )
     if choices.redirect:
         notes.append(

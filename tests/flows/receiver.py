@@ -5,22 +5,33 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.certificates import Certificate
 from tests.flows.commands import LIMIT
 
 MARKER = re.compile(r"deiswizard-marker\[1\]: deiswizard-marker ([0-9a-f]{8})")
 
 
 class Receiver:
-    """udp and tcp on one port of an address."""
+    """udp and tcp on one port of an address; with ``shown`` tcp is TLS with that certificate."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, port: int = 0, shown: Certificate | None = None) -> None:
         self.address = address
-        self._tcp = socket.create_server((address, 0))
+        self._context: ssl.SSLContext | None = None
+        if shown is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            with tempfile.NamedTemporaryFile("w") as pem:
+                pem.write(shown.key_pem + shown.pem)
+                pem.flush()
+                self._context.load_cert_chain(pem.name)
+        self._open: set[socket.socket] = set()
+        self._tcp = socket.create_server((address, port))
         self.port = int(self._tcp.getsockname()[1])
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((address, self.port))
@@ -40,13 +51,13 @@ class Receiver:
                 threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: socket.socket) -> None:
-        with (
-            contextlib.suppress(OSError),
-            connection,
-            connection.makefile(errors="replace") as file,
-        ):
-            for line in file:
-                self.lines.append(line.rstrip("\n"))
+        with contextlib.suppress(OSError), connection:
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            self._open.add(connection)
+            with connection, connection.makefile(errors="replace") as file:
+                for line in file:
+                    self.lines.append(line.rstrip("\n"))
 
     def words(self) -> list[str]:
         """The words of the markers that arrived."""
@@ -63,15 +74,17 @@ class Receiver:
             time.sleep(0.05)
 
     def close(self) -> None:
-        self._tcp.shutdown(socket.SHUT_RDWR)  # else the thread that accepts keeps it open
+        for each in (self._tcp, self._udp, *self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)  # else the thread that waits on it keeps it open
         self._tcp.close()
         self._udp.close()
 
 
 @contextmanager
-def receiver(address: str) -> Iterator[Receiver]:
-    """One that lives as long as the block."""
-    made = Receiver(address)
+def receiver(address: str, port: int = 0, shown: Certificate | None = None) -> Iterator[Receiver]:
+    """One that lives as long as the block; then its connections end."""
+    made = Receiver(address, port, shown)
     try:
         yield made
     finally:

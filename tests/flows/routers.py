@@ -34,13 +34,20 @@ def ask(session: Session, host: str, name: str, **more: Any) -> WebAnswer:
     return session.access.host(host).web(WebRequest.model_validate(fields))
 
 
+def says(session: Session, status: int | None, host: str, name: str, **more: Any) -> WebAnswer:
+    """Wait until the router of that host answers with that status; None: not at all."""
+    return until(lambda: ask(session, host, name, **more), lambda answer: answer.status == status)
+
+
 def all_say(session: Session, status: int | None, name: str, **more: Any) -> None:
     """Wait until every router answers with that status; None: not at all."""
     for host in HOSTS:
-        until(
-            lambda host=host: ask(session, host, name, **more),  # type: ignore[misc]
-            lambda answer: answer.status == status,
-        )
+        says(session, status, host, name, **more)
+
+
+def refuses_its_files(session: Session, host: str) -> str:
+    """Wait until ``nginx -t`` finds something wrong; its words."""
+    return until(lambda: nginx_says(session, host), lambda said: said[0] not in (0, None))[1]
 
 
 def nginx_says(session: Session, host: str) -> tuple[int | None, str]:

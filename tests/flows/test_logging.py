@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.run.folders import config_folder, state_folder
+from tests.certificates import certificate
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import HOSTS, Cluster, Pretended
-from tests.flows.commands import Said, deiswizard
+from tests.flows.commands import LIMIT, Said, deiswizard
 from tests.flows.receiver import Receiver, receiver
 
 DRAIN, STORAGE = "/deis/logs/drain", "/deis/logs/storageAdapterType"
@@ -77,6 +79,9 @@ def test_a_drain_is_set_heard_proven_by_its_word_and_taken_back(
         in first.err
     )
     assert "that it arrived is NOT PROVEN yet" in first.err
+    for host in HOSTS:
+        assert f"done     {host}: a line of {host} reaches logger" in first.err
+        assert logs.until(f"the lines of {host} come through")
     assert cluster.value(DRAIN) == to and cluster.value(STORAGE) == "memory:2000"
     for host in HOSTS:
         assert f"verify   ok: deiswizard-agent-watcher.service runs on {host}" in first.err
@@ -117,19 +122,68 @@ def test_the_former_drain_comes_back_and_is_shown_nowhere(
     assert texts and not any("hunter2" in text for text in (*texts, done.out, done.err, back.err))
 
 
-def test_journals_are_forwarded_from_every_host_until_it_is_taken_back(
-    cluster: Cluster, logs: Receiver, tmp_path: Path
+def test_a_host_whose_logspout_passes_nothing_on_is_named(
+    pretend: PretendCluster, tmp_path: Path
 ) -> None:
-    to = f"{cluster.receiver_name}:{logs.port}"
-    done = apply(cluster, tmp_path, forward="plain", forward_to=to)
-    assert done.code == 0, done.err
-    for host in HOSTS:
-        assert f"verify   ok: {FORWARDER} runs on {host} (active/running)" in done.err
-        cluster.journal(host, f"marked on {host}")
-        logs.until(f"{host} ")
-    assert_status(cluster, "logging", "partly")
-    assert "no agent watches the hosts" in findings(cluster)
-    assert undo(cluster, done).code == 0
+    cluster = Pretended(pretend)
+    pretend.silent.add("deis-3")
+    with receiver("127.0.0.1") as logs:
+        cluster.let_reach(logs.port)
+        to = f"udp://{cluster.receiver_name}:{logs.port}"
+        said = apply(cluster, tmp_path, drain="send", drain_to=to, storage="memory")
+        assert said.code == 1, said.err
+        assert "done     deis-2: a line of deis-2 reaches logger" in said.err
+        (failed,) = re.findall(r"^failed +(.*)$", said.err, re.MULTILINE)
+        assert failed.startswith("deis-3: a line of deis-3 reaches logger: logger has got no line")
+        assert logs.until("deiswizard-marker[1]: deiswizard-marker "), (
+            "the drain works all the same"
+        )
+
+
+def test_journals_are_forwarded_readable_where_that_is_chosen(
+    pretend: PretendCluster, tmp_path: Path
+) -> None:
+    cluster = Pretended(pretend)
+    with receiver("127.0.0.1") as logs:
+        cluster.let_reach(logs.port)
+        to = f"{cluster.receiver_name}:{logs.port}"
+        done = apply(cluster, tmp_path, forward="plain", forward_to=to)
+        assert done.code == 0, done.err
+        assert "--ssl" not in cluster.unit_file(FORWARDER)
+        for host in HOSTS:
+            logs.until(f"{host} ")
+        assert undo(cluster, done).code == 0
+
+
+def test_a_forwarder_speaks_tls_and_comes_back_when_its_receiver_was_away(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.put(STORAGE, "memory:500")  # the lab has no CephFS
+    shown = certificate("logs", cluster.receiver_name)
+
+    def arrives(at: Receiver, text: str) -> None:
+        """A line of every host; what is said while nobody receives is lost."""
+        deadline = time.monotonic() + LIMIT
+        for host in HOSTS:
+            while not any(f" {host} " in line for line in list(at.lines)):
+                assert time.monotonic() < deadline, (host, at.lines)
+                cluster.journal(host, text)
+                time.sleep(0.2)
+
+    with receiver(cluster.receiver_address(), shown=shown) as first:
+        cluster.let_reach(first.port)
+        to = f"{cluster.receiver_name}:{first.port}"
+        done = apply(cluster, tmp_path, forward="tls", forward_to=to)
+        assert done.code == 0, done.err
+        assert "ncat --ssl" in cluster.unit_file(FORWARDER)
+        for host in HOSTS:
+            assert f"verify   ok: {FORWARDER} runs on {host} (active/running)" in done.err
+        arrives(first, "sealed")
+        assert_status(cluster, "logging", "partly")
+        assert "no agent watches the hosts" in findings(cluster)
+    with receiver(cluster.receiver_address(), first.port, shown) as second:
+        arrives(second, "back again")
+        assert undo(cluster, done).code == 0
     assert cluster.unit_file(FORWARDER) == ""
     assert_status(cluster, "logging", "to do")
 

@@ -12,7 +12,7 @@ from deiswizard.session import Session
 from tests.certificates import Certificate, certificate
 from tests.flows import routers
 from tests.flows.clusters import Cluster
-from tests.flows.routers import nginx_says, until
+from tests.flows.routers import nginx_says, refuses_its_files, until
 
 ROUTER = "/deis/router"
 DOMAIN = "demo.example.com"
@@ -40,6 +40,14 @@ def ask(session: Session, name: str = DEIS, **more: Any) -> WebAnswer:
 def says(session: Session, status: int | None, name: str = DEIS, **more: Any) -> WebAnswer:
     """Wait for an answer with that status; None: there is none."""
     return until(lambda: ask(session, name, **more), lambda answer: answer.status == status)
+
+
+def remembers(session: Session, **more: Any) -> WebAnswer:
+    """Wait for the HSTS header."""
+    return until(
+        lambda: ask(session, **more),
+        lambda answer: bool(answer.header("Strict-Transport-Security")),
+    )
 
 
 def serves(session: Session, certificate: Certificate, **more: Any) -> WebAnswer:
@@ -77,10 +85,7 @@ def test_a_certificate_is_served_and_https_enforced(cluster: Cluster, session: S
     assert moved.header("Strict-Transport-Security") == ""
     offloaded: dict[str, Any] = {"headers": (("X-Forwarded-Proto", "https"),)}
     for sealed in ({"tls": True}, offloaded):
-        sent = until(
-            lambda sealed=sealed: ask(session, **sealed),  # type: ignore[misc]
-            lambda answer: bool(answer.header("Strict-Transport-Security")),
-        )
+        sent = remembers(session, **sealed)
         assert sent.status == 401
         assert sent.header("Strict-Transport-Security") == "max-age=10886400"
     says(session, 200, f"deis-store.{DOMAIN}")
@@ -91,8 +96,7 @@ def test_a_wrong_pair_freezes_everything_until_it_is_mended(
 ) -> None:
     seal(cluster, session)
     cluster.put(f"{ROUTER}/sslKey", OTHER.key_pem)
-    _, words = until(lambda: nginx_says(session, HOST), lambda said: said[0] != 0)
-    assert "key values mismatch" in words
+    assert "key values mismatch" in refuses_its_files(session, HOST)
     cluster.put(f"{ROUTER}/enforceHTTPS", "true")
     cluster.put(f"{ROUTER}/controller/whitelist", "198.51.100.7:nobody here")
     time.sleep(2.5)  # nothing is to happen: there is no state to wait for

@@ -12,7 +12,7 @@ from deiswizard.session import Session
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import HOSTS, Cluster, Real
 from tests.flows.commands import Said, deiswizard
-from tests.flows.routers import all_say, ask, until
+from tests.flows.routers import all_say, says
 
 ROUTER = "/deis/router"
 LIST, ENFORCE = f"{ROUTER}/controller/whitelist", f"{ROUTER}/enforceWhitelist"
@@ -57,10 +57,7 @@ def answered(
     for host in HOSTS:
         sent = (("X-Forwarded-For", client), *(headers or {}).items())
         question = {"address": addresses[host], "path": "/healthz", "headers": sent}
-        until(
-            lambda host=host, question=question: ask(session, host, name, **question),  # type: ignore[misc]
-            lambda answer: answer.status == status,
-        )
+        says(session, status, host, name, **question)
 
 
 def applied(cluster: Cluster, folder: Path, *lines: str) -> Said:

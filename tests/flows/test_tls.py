@@ -14,7 +14,7 @@ from tests.flows.balancer import Balancer, balancer
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import Said, deiswizard
-from tests.flows.routers import all_say, nginx_says, until
+from tests.flows.routers import all_say, refuses_its_files
 
 DOMAIN = "demo.example.com"
 DEIS = f"deis.{DOMAIN}"
@@ -103,7 +103,7 @@ def test_routers_that_are_frozen_already_stop_the_run_at_its_guard(
     cluster.put(f"{ROUTER}/sslKey", NEXT.key_pem)
     cluster.put(f"{ROUTER}/sslCert", LEAF.pem)
     for host in HOSTS:
-        until(lambda host=host: nginx_says(session, host), lambda said: said[0] != 0)  # type: ignore[misc]
+        refuses_its_files(session, host)
     assert_status(cluster, "tls", "at risk")
     said = applied(cluster, with_files(tmp_path))
     assert said.code == 1

@@ -86,9 +86,16 @@ class LabHost(Machine):
         return set(said.stdout.split())
 
     def remove_images(self) -> None:
-        """Every image, layers too."""
-        if found := self.run("docker", "images", "-q").stdout.split():
-            self.run("docker", "rmi", "-f", *dict.fromkeys(found))
+        """Every image, layers too, and what runs from one: a unit that is just ending, or begins again."""
+        await_that(self._has_no_images, f"no image on {self.name}")
+
+    def _has_no_images(self) -> bool:
+        found = self.run("docker", "images", "-q").stdout.split()
+        if found:
+            if running := self.run("docker", "ps", "-aq").stdout.split():
+                self.run("docker", "rm", "-f", *running, check=False)
+            self.run("docker", "rmi", "-f", *dict.fromkeys(found), check=False)
+        return not found
 
     def power_off(self) -> None:
         """All at once, as when the power fails."""

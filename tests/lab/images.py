@@ -11,6 +11,7 @@ import re
 import subprocess
 import tarfile
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,14 +87,20 @@ class Pusher:
         kind = "application/octet-stream"
         self._ask("PUT", f"{where}{joined}digest={blob.digest}", blob.data, kind)
 
-    def push(self, repository: str, tag: str, layers: list[Blob]) -> None:
-        """Layers, configuration, manifest."""
+    def push(
+        self,
+        repository: str,
+        tag: str,
+        layers: list[Blob],
+        command: Sequence[str] = ("/bin/true",),
+    ) -> None:
+        """Layers, configuration, manifest. ``command`` is what a container of it runs."""
         config = Blob(
             json.dumps(
                 {
                     "architecture": "amd64",
                     "os": "linux",
-                    "config": {"Cmd": ["/bin/true"]},
+                    "config": {"Cmd": [*command]},
                     "rootfs": {"type": "layers", "diff_ids": [blob.unpacked for blob in layers]},
                 }
             ).encode()

@@ -168,8 +168,6 @@ class Lab:
         self.store.stop()
         for host in self.hosts:
             host.repair()
-        for host in self.hosts:
-            host.remove_images()
         self.keys.remove("/deiswizard")  # the lock of a wizard that a test has killed
         now = self.keys.below("/deis") | self.keys.below(FLEET)
         for key in now.keys() - self.platform.keys.keys():
@@ -178,6 +176,8 @@ class Lab:
         for key, value in self.platform.keys.items():
             if now.get(key) != value:
                 self.keys.put(key, value)
+        for host in self.hosts:
+            host.remove_images()
         self.await_platform()
         self.database.reset()
 

@@ -148,6 +148,28 @@ def test_a_container_that_logger_cannot_read_is_named() -> None:
     assert bad_tags(["deis-router", "go_v2.web.1", "a_b"]) == ()
 
 
+def test_what_gets_no_line_to_logger_is_told() -> None:
+    by_tcp = world(keys={"/deis/logs/protocol": "tcp"})
+    assert "logspout sends to logger by 'tcp', but logger takes udp only" in said(by_tcp)
+    spout = unit("deis-logspout.service", "[X-Fleet]\nGlobal=true\n")
+    silent = world(units=(spout,))
+    states = tuple(s for s in silent.unit_states if s.machine_id != host(3).machine_id)
+    assert "deis-logspout.service runs on 2 of 3 hosts: not on deis-3" in said(
+        silent.model_copy(update={"unit_states": states})
+    )
+
+
+def test_how_many_hosts_lines_are_tried_is_told_before() -> None:
+    now = world(drain="")
+    told = notes(now, drain="send", drain_to=DRAIN)
+    assert "each of the 3 hosts with deis-logspout says a line, and logger must have got it" in told
+    assert "lines over 65507 bytes are cut on their way to logger" in told
+    unkept = notes(world(drain="", mounts=""), drain="send", drain_to=DRAIN)
+    assert "only the lines of deis-2 are tried: logger keeps none" in unkept
+    by_tcp = notes(now, drain="send", drain_to="tcp://logs.example.com:601")
+    assert "over tcp logger dials the receiver anew every minute" in by_tcp
+
+
 def test_the_status_page_of_the_routers_and_a_readable_key_file_are_told() -> None:
     now = world(keys={"/deis/router/enableNginxStatus": "true"})
     assert "/router-nginx-status on port 80 tells everybody" in said(now)
@@ -325,7 +347,7 @@ def test_a_drain_that_stays_is_tried_out_and_put_back_without_being_named() -> N
     ids = [step.id for step in made.steps]
     assert ids == [
         "keep:/deis/logs/drain", "write:trial", "wait:trial", "hear", "again:drain", "wait:drain",
-        "say", "heard",
+        "say", "heard", "reach:deis-1", "reach:deis-2", "reach:deis-3", "clear:reach",
     ]  # fmt: skip
     assert DRAIN not in made.model_dump_json()
     proven = world(drain=DRAIN, markers=(sent(), sent(), ""))
@@ -336,7 +358,10 @@ def test_a_wrong_word_is_refused_and_the_right_one_only_writes_the_proof() -> No
     now = world(drain=DRAIN, markers=(sent(), "", ""))
     assert "not the word of the last marker" in words(problems(now, word="deadbeef"), "word")
     made = plan(now, choose(word=f" {WORD.upper()} "))
-    assert [step.id for step in made.steps] == ["write:proven"]
+    ids = [step.id for step in made.steps]
+    assert ids == ["reach:deis-1", "reach:deis-2", "reach:deis-3", "clear:reach", "write:proven"]
+    unkept = world(drain=DRAIN, mounts="", markers=(sent(), "", ""))
+    assert [s.id for s in plan(unkept, choose(word=WORD)).steps] == ["write:proven"]
     after = world(drain=DRAIN, markers=(sent(), sent(), ""))
     proof = [c for c in verify(now, after, choose(word=WORD)) if "proven" in c.title]
     assert [c.ok for c in proof] == [True]

@@ -18,9 +18,11 @@ from deiswizard.recommendations.logs_marker import (
     heard_value,
     is_word_of,
     parse_sent,
+    reach_command,
     say_command,
     takes_command,
 )
+from tests.flows.receiver import MARKER
 from tests.unit.logging_world import DRAIN, world
 
 LISTEN = """\
@@ -157,3 +159,17 @@ def test_what_logger_has_taken_is_counted_but_not_told(
 ) -> None:
     (host.folder / "docker").write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
     assert host.run(takes_command(drain)).stdout == f"{count}\n"
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_hosts_line_is_looked_for_where_logger_keeps_it(host: Host, is_kept: bool) -> None:
+    if is_kept:
+        (host.folder / "curl").write_text('#!/bin/sh\necho "curl $*" >> "$CALLS"\ncat "$SAID"\n')
+    done = host.run(reach_command(world(drain=DRAIN)))
+    assert done.returncode == (0 if is_kept else 6), done.stderr
+    assert f"logger has got {'a' if is_kept else 'no'} line of this host" in done.stdout
+    said = host.text("SAID").splitlines()
+    assert len(said) == 3 and len(set(said)) == 1
+    assert f"the lines of {os.uname().nodename} come through " in said[0]
+    assert "/deiswizard-marker?log_lines=1000" in host.text("CALLS")
+    assert not MARKER.search(said[0]), "taken for the word"

@@ -303,6 +303,8 @@ def test_what_is_only_asked_is_answered_and_never_written() -> None:
     notes = "\n".join(made.impact.notes)
     assert f"for you to run: deis config:set DEIS_WHITELIST={ME}:me -a shop" in notes
     assert "deis tags set disk=ssd -a shop" in notes and keys_changed(made) == [LIST]
+    assert "a restart of fleet stops every unit of that host" in notes
+    assert "CI that calls the controller by its public name must be on the list" in notes
     told = sentences(world(), apps=("nobody",), tags=("disk=tape",))
     assert "there is no app 'nobody'" in told["apps"]
     assert "no host carries the metadata 'disk=tape'" in told["tags"]

@@ -17,7 +17,16 @@ from deiswizard.recommendations.tls import RECOMMENDATION, defaults, verify
 from deiswizard.recommendations.tls_assess import assess
 from deiswizard.recommendations.tls_checks import check_choices
 from deiswizard.recommendations.tls_choices import TlsChoices, examine
-from deiswizard.recommendations.tls_facts import CERT, HTTP, HTTPS, KEY, NGINX, PROXY, REDIRECT
+from deiswizard.recommendations.tls_facts import (
+    CERT,
+    HTTP,
+    HTTPS,
+    KEY,
+    NGINX,
+    PROXY,
+    REDIRECT,
+    STORE,
+)
 from deiswizard.recommendations.tls_plan import plan
 from deiswizard.vocabulary import Status
 from tests.builders import host, snapshot
@@ -132,7 +141,15 @@ def test_what_cannot_go_well_blocks(choices: dict[str, Any], said: str) -> None:
         (
             {},
             {"ends_at": "load-balancer", "redirect": True},
-            "must speak HTTP to port 80 and set X-Forwarded-Proto",
+            "must speak HTTP to port 80 and set X-Forwarded-Proto; who reaches that port past it can "
+            "claim to have come by https",
+        ),
+        ({}, {"ends_at": "load-balancer"}, "passes on neither WebSockets nor HTTP/2"),
+        (
+            {"/deis/domains/www.shop.org": "shop", "/deis/domains/shop.example.com": "shop"},
+            {"redirect": True},
+            "redirect: www.shop.org: no certificate of their own, and this one is not valid for them; "
+            "whoever comes by http is led to it",
         ),
     ],
 )
@@ -142,6 +159,11 @@ def test_what_the_operator_must_know_is_told_before(
     seen = look(keys)
     assert said in sentences(seen, chosen(**choices), blocks=False)
     assert not sentences(seen, chosen(**choices), blocks=True)
+
+
+def test_a_custom_domain_with_a_certificate_of_its_own_is_no_matter_of_the_platforms() -> None:
+    own = {"/deis/domains/www.shop.org": "shop", "/deis/certs/www.shop.org/cert": "pem"}
+    assert "www.shop.org" not in sentences(look(own), chosen(redirect=True), blocks=False)
 
 
 def test_names_that_are_not_covered_are_told() -> None:
@@ -267,6 +289,7 @@ def test_a_former_key_is_kept_in_etcd_and_put_back() -> None:
     assert (copied.source, copied.key) == (kept.key, KEY)
     assert next(s.key for s in back if isinstance(s, WriteKeyStep)) == CERT
     assert isinstance(back[-1], RemoveKeyStep) and back[-1].key == kept.key
+    assert any("between the new key and the new certificate" in note for note in made.impact.notes)
 
 
 def test_what_is_so_already_is_not_written_again() -> None:
@@ -290,6 +313,9 @@ def test_verified_is_what_every_router_says() -> None:
     after = sealed(answers=(*says(HTTPS), *says(HTTP, status=301)))
     checks = verify(after, after, chosen(source="keep", redirect=True))
     assert checks and all(check.ok for check in checks)
+    gone = sealed(answers=(*says(HTTPS), *says(HTTP, status=301), *says(STORE, status=502)))
+    bad = [c.title for c in verify(after, gone, chosen(source="keep", redirect=True)) if not c.ok]
+    assert bad == ["deis-1: deis-store answers", "deis-2: deis-store answers"]
     other = sealed(answers=(*says(HTTPS, ROOT), *says(HTTP)))
     assert not any(check.ok for check in verify(after, other, chosen(source="keep", redirect=True)))
 
@@ -299,3 +325,12 @@ def test_what_is_set_is_the_default() -> None:
     found = defaults(sealed(keys={f"{ROUTER_KEYS}/hsts/enabled": "true"}))
     assert (found.source, found.redirect, found.hsts) == ("keep", True, True)
     assert RECOMMENDATION.secrets(found) == {}
+
+
+def test_the_stores_gateway_is_asked_where_there_is_one() -> None:
+    asked = [q for q in RECOMMENDATION.questions(look()) if q.id == STORE]
+    assert asked == []
+    there = sealed(keys={"/deis/store/gateway/host": "10.21.2.11"})
+    asked = [q for q in RECOMMENDATION.questions(there) if q.id == STORE]
+    assert {q.web.name for q in asked if q.web} == {"deis-store.example.com"}
+    assert [q.web.tls for q in asked if q.web] == [True, True]

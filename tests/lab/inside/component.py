@@ -77,15 +77,17 @@ def serve_controller(port: int) -> None:
 
 
 def announce(name: str, port: int) -> None:
-    """Say where it is until the process ends."""
+    """Say where it is until the process ends. An etcd that is away for a moment does not make it unknown."""
     etcd = Etcd()
     while True:
+        pause = TTL / 2
         try:
             etcd.put(f"/deis/{name}/host", os.environ["COREOS_PRIVATE_IPV4"], ttl=TTL)
             etcd.put(f"/deis/{name}/port", str(port), ttl=TTL)
         except EtcdDownError as error:
             print(f"not announced: {error}", flush=True)
-        time.sleep(TTL / 2)
+            pause = 1
+        time.sleep(pause)
 
 
 def main() -> None:

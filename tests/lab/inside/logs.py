@@ -43,6 +43,14 @@ def serve_logger(keys: Keys, port: int, speed: float) -> None:
     logger = Logger(keys, speed, Anywhere())
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            app = self.path.partition("?")[0].strip("/")
+            body = "".join(f"{line}\n" for line in logger.kept.get(app, ())).encode()
+            self.send_response(200 if body else 204)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def do_DELETE(self) -> None:
             logger.forget(self.path.strip("/"))
             self.send_response(200)

@@ -53,7 +53,8 @@ WELL_TIMEOUT = 10 * 60.0
 RUN_TIMEOUT = 25 * 60.0
 """A unit may pull its image first (deis-facts 0.3)."""
 
-STEADY = 5.0
+STEADY = 2.0
+"""A unit that ends at once is started again after 5 s and more: it is not running twice within 2 s."""
 SECONDS = " ".join(str(number) for number in range(1, int(LEASE_SECONDS)))
 
 

@@ -165,6 +165,21 @@ def world(
     return snapshot(*found, **fields)
 
 
+def with_fleetds(now: Snapshot) -> Snapshot:
+    """The same, and each host has said how its fleetd is started."""
+    told = tuple(
+        Answer(
+            id=FLEETD,
+            host=one.name,
+            command=ASK,
+            code=0,
+            out=fleetd_says(",".join(f"{key}={value}" for key, value in one.metadata)),
+        )
+        for one in now.hosts
+    )
+    return now.model_copy(update={"answers": (*now.answers, *told)})
+
+
 def choose(hosts: Mapping[str, Sequence[str]] | None = None, **more: Any) -> PlanesChoices:
     return PlanesChoices.model_validate({"hosts": hosts or SPLIT, **more})
 

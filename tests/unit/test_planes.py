@@ -194,7 +194,7 @@ def test_a_matrix_that_is_none_is_told_in_a_sentence() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             choose(raw)  # type: ignore[arg-type]
-    assert choose({"deis-1": "data"}).hosts["deis-1"] == ("data",)  # type: ignore[dict-item]
+    assert choose({"deis-1": "data"}).hosts["deis-1"] == ("data",)
 
 
 def test_a_host_with_ceph_never_leaves_the_control_plane() -> None:

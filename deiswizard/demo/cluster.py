@@ -209,6 +209,12 @@ class PretendCluster:
         self.fleet.joined(host)
         return host
 
+    def take_away(self, host: PretendHost) -> None:
+        """A machine that is gone for good, as fleet sees it once its lease is over."""
+        host.is_down = True
+        platform.withdraw(self, host)
+        self.fleet.machine_leaves(host)
+
     def _listen(self) -> None:
         while not self.is_closed:
             try:

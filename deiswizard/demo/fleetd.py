@@ -27,7 +27,7 @@ PAUSE = 10.0
 class Fleetd:
     """One host's fleetd. Drop-ins are read when systemd is told to (``reload``), and count at a start.
 
-    ``restarts`` is its unit's ``Restart=``.
+    ``restarts`` is its unit's ``Restart=``. While ``may_start`` is not set, a start waits.
     """
 
     def __init__(self, host: PretendHost, metadata: str) -> None:
@@ -35,6 +35,8 @@ class Fleetd:
         self._lock = threading.Lock()
         self.restarts = "always"
         self.is_active = True
+        self.may_start = threading.Event()
+        self.may_start.set()
         host.write_file(
             UNIT_FILE, b"[Unit]\nDescription=fleet daemon\n\n[Service]\nExecStart=/usr/bin/fleetd\n"
         )
@@ -71,6 +73,7 @@ class Fleetd:
 
     def start(self) -> None:
         """It tells of its machine, with the metadata of now."""
+        self.may_start.wait()
         with self._lock:
             if self.is_active:
                 return

@@ -185,6 +185,11 @@ def register(cluster: PretendCluster, host: PretendHost) -> None:
     cluster.store.put(path, json.dumps(body), is_heartbeat=True)
 
 
+def withdraw(cluster: PretendCluster, host: PretendHost) -> None:
+    """Nobody has heard of a machine for as long as its lease was."""
+    cluster.store.delete(f"/_coreos.com/fleet/machines/{host.machine_id}", recursive=True)
+
+
 def _fleet(cluster: PretendCluster) -> None:
     """Fleet 0.11's registry: machines, jobs, unit files by hash, states by machine."""
     for host in cluster.hosts:

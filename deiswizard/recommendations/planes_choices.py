@@ -179,13 +179,12 @@ def _ceph(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
 
 
 def changing(snapshot: Snapshot, choices: PlanesChoices) -> tuple[HostFacts, ...]:
-    """Hosts whose metadata will be another: first those that only gain, so that there is a place."""
-    found = [
+    """Hosts whose metadata will be another."""
+    return tuple(
         host
         for host in snapshot.hosts
         if host.reachable and choices.hosts.get(host.name, ()) != planes_now(host)
-    ]
-    return tuple(sorted(found, key=lambda h: bool(set(planes_now(h)) - set(choices.hosts[h.name]))))
+    )
 
 
 def _fleetd(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:

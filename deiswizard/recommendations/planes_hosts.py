@@ -6,15 +6,18 @@ systemd starts it again within fleet's lease, with the new metadata (deis-facts 
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from deiswizard.cluster.snapshot import HostFacts, Snapshot
+from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.fleet_conditions import MachinesCarry, MetadataIs, UnitRunsOn
 from deiswizard.plan.plan import Change, FileBasis, Stage
 from deiswizard.plan.step import CommandStep, GuardStep, JobStep, Step, UploadStep, WaitStep, as_run
+from deiswizard.recommendations.planes_choices import changing
 from deiswizard.recommendations.planes_facts import (
     CEPH_ASK,
     PlanesChoices,
@@ -41,7 +44,9 @@ from deiswizard.recommendations.planes_fleetd import (
     shown,
     wanted,
 )
+from deiswizard.userdata.metadata import PLANES
 from deiswizard.vocabulary import Danger
+from deiswizard.wording import counted
 
 ETCD_ASK = "etcdctl cluster-health | grep -v 'got healthy result'"
 ETCD_WELL = r"^cluster is healthy\s*$"
@@ -79,7 +84,8 @@ def applied(fleetd: Fleetd) -> str:
     )
 
 
-def _apply_step(host: HostFacts, fleetd: Fleetd, step: str, needs: tuple[str, ...]) -> JobStep:
+def _apply_step(one: Pass, step: str, needs: tuple[str, ...]) -> JobStep:
+    host, fleetd = one.host, one.fleetd
     how = (
         "kill fleetd; systemd starts it again, and its units go on running"
         if fleetd.comes_back
@@ -114,18 +120,61 @@ def _known_step(
     )
 
 
-def stage(snapshot: Snapshot, choices: PlanesChoices, host: HostFacts) -> Stage:
+@dataclass(frozen=True)
+class Pass:
+    """One change of one host's metadata, from ``old`` to ``new``. ``expect``: the drop-in's checksum.
+
+    A host that gains planes and loses others has two: first it has both, so that what leaves another
+    host finds it; ``key`` tells its steps apart.
+    """
+
+    host: HostFacts
+    fleetd: Fleetd
+    key: str
+    planes: tuple[str, ...]
+    old: str
+    new: str
+    expect: str
+    is_second: bool = False
+
+
+def passes(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Pass, ...]:
+    """In order: everything that is gained, then everything that is lost.
+
+    Raises PreconditionError when a host did not say how its fleetd is started.
+    """
+    kept = {plane_of(unit.name) for unit in of_planes(snapshot) if is_decorated(unit)}
+    gaining: list[Pass] = []
+    losing: list[Pass] = []
+    for host in changing(snapshot, choices):
+        now, then = planes_now(host), choices.hosts[host.name]
+        lost = [plane for plane in now if plane not in then]
+        fleetd = fleetd_for(snapshot, host)
+        old, key, is_second = fleetd.metadata, host.name, False
+        expect = fleetd.checksum
+        if set(then) - set(now) and kept.intersection(lost):
+            both = tuple(plane for plane in PLANES if plane in (*now, *then))
+            new = wanted(fleetd, both)
+            gaining.append(Pass(host, fleetd, f"{key}:both", both, old, new, expect))
+            expect = hashlib.sha256(drop_in(new).encode()).hexdigest()
+            old, is_second = new, True
+        new = wanted(fleetd, then)
+        made = Pass(host, fleetd, key, then, old, new, expect, is_second)
+        (losing if lost else gaining).append(made)
+    return (*gaining, *losing)
+
+
+def stage(snapshot: Snapshot, choices: PlanesChoices, one: Pass) -> Stage:
     """Guards, the drop-in, fleetd again, and everything well before the next host."""
-    fleetd = fleetd_for(snapshot, host)
-    new = wanted(fleetd, choices.hosts[host.name])
-    name = host.name
-    guards = tuple(_guards(snapshot, choices, host, new))
+    name, key = one.host.name, one.key
+    guards = tuple(_guards(snapshot, one))
     needs = tuple(guard.id for guard in guards)
-    keep = f" && cp -p {PATH} {BEFORE}" if fleetd.checksum else ""
+    keeps = one.expect and not one.is_second
+    keep = f" && cp -p {PATH} {BEFORE}" if keeps else ""
     steps: list[Step] = [
         *guards,
         CommandStep(
-            id=f"folder:{name}",
+            id=f"folder:{key}",
             title=f"make {FOLDER}" + (", and keep the drop-in of before" if keep else ""),
             host=name,
             sudo=True,
@@ -134,64 +183,61 @@ def stage(snapshot: Snapshot, choices: PlanesChoices, host: HostFacts) -> Stage:
             danger=Danger.WRITE,
         ),
         UploadStep(
-            id=f"drop-in:{name}",
+            id=f"drop-in:{key}",
             title=f"write {PATH}",
             host=name,
             path=PATH,
-            content=drop_in(new),
+            content=drop_in(one.new),
             sudo=True,
-            expect=fleetd.checksum,
-            needs=(f"folder:{name}",),
+            expect=one.expect,
+            needs=(f"folder:{key}",),
             danger=Danger.WRITE,
             undo="the drop-in of before is put back, or the file removed",
         ),
-        _apply_step(host, fleetd, f"apply:{name}", (f"drop-in:{name}",)),
-        _known_step(host, known(new), f"known:{name}", (f"apply:{name}",)),
-        *_afterwards(snapshot, choices, host, fleetd, (f"known:{name}",)),
+        _apply_step(one, f"apply:{key}", (f"drop-in:{key}",)),
+        _known_step(one.host, known(one.new), f"known:{key}", (f"apply:{key}",)),
+        *_afterwards(snapshot, choices, one, (f"known:{key}",)),
     ]
     return Stage(
-        id=f"host:{name}",
-        title=f"{name}: {', '.join(choices.hosts[name])}",
+        id=f"host:{key}",
+        title=f"{name}: {', '.join(one.planes)}",
         steps=tuple(steps),
         hosts_at_a_time=1,
     )
 
 
-def _guards(
-    snapshot: Snapshot, choices: PlanesChoices, host: HostFacts, new: str
-) -> Iterator[GuardStep]:
-    name = host.name
+def _guards(snapshot: Snapshot, one: Pass) -> Iterator[GuardStep]:
+    host, key = one.host, one.key
+    either = tuple(dict.fromkeys((shown(known(one.old)), shown(known(one.new)))))
+    if not one.is_second:
+        either = tuple(dict.fromkeys((shown(host.metadata), *either)))
     yield GuardStep(
-        id=f"guard:same:{name}",
+        id=f"guard:same:{key}",
         title="its metadata is still what this plan was made from",
-        host=name,
-        condition=MetadataIs(
-            host=name,
-            machine=host.machine_id,
-            either=tuple(dict.fromkeys((shown(host.metadata), shown(known(new))))),
-        ),
-        otherwise=f"{name} has other metadata than when this plan was made. Make a new plan",
+        host=host.name,
+        condition=MetadataIs(host=host.name, machine=host.machine_id, either=either),
+        otherwise=f"{host.name} has other metadata than when this plan was made. Make a new plan",
     )
-    yield _etcd_guard(name)
-    lost = [p for p in planes_now(host) if p not in choices.hosts[name]]
+    yield _etcd_guard(host.name, key)
     kept = {plane_of(unit.name) for unit in of_planes(snapshot) if is_decorated(unit)}
-    for plane in lost:
-        if plane not in kept:
+    had = dict(known(one.old))
+    for plane, least in needed(snapshot).items():
+        is_lost = had.get(PLANES[plane]) == "true" and plane not in one.planes
+        if plane not in kept or not is_lost:
             continue  # nothing is kept to it yet, so nothing has to leave
-        least = needed(snapshot)[plane]
         yield GuardStep(
-            id=f"guard:{plane}:{name}",
-            title=f"what leaves {name} has a place: {least.count} other {plane} hosts",
-            host=name,
+            id=f"guard:{plane}:{key}",
+            title=f"what leaves {host.name} has a place: {least.count} other {plane} hosts",
+            host=host.name,
             condition=MachinesCarry(pair=pair_of(plane), least=least.count, but=host.machine_id),
-            otherwise=f"{least.why}; without {name} there would be too few, and a unit would run nowhere. "
-            "Give another host that plane first",
+            otherwise=f"{least.why}; without {host.name} there would be too few, and a unit would run "
+            "nowhere. Give another host that plane first",
         )
 
 
-def _etcd_guard(host: str) -> GuardStep:
+def _etcd_guard(host: str, key: str) -> GuardStep:
     return GuardStep(
-        id=f"guard:etcd:{host}",
+        id=f"guard:etcd:{key}",
         title="every member of etcd is healthy",
         host=host,
         condition=CommandSays(host=host, command=ETCD_ASK, pattern=ETCD_WELL),
@@ -201,60 +247,51 @@ def _etcd_guard(host: str) -> GuardStep:
 
 
 def _afterwards(
-    snapshot: Snapshot,
-    choices: PlanesChoices,
-    host: HostFacts,
-    fleetd: Fleetd,
-    needs: tuple[str, ...],
+    snapshot: Snapshot, choices: PlanesChoices, one: Pass, needs: tuple[str, ...]
 ) -> Iterator[WaitStep]:
     """What stays still runs, what had to leave runs elsewhere; etcd and Ceph are well."""
-    stays, leaves = [], []
-    for unit in of_planes(snapshot):
-        if host not in snapshot.where(unit.name):
-            continue
-        if is_decorated(unit) and plane_of(unit.name) not in choices.hosts[host.name]:
-            leaves.append(unit)
-        else:
-            stays.append(unit)
-    names = [unit.name for unit in stays if fleetd.comes_back or unit.is_global]
-    if names:
+    host, key = one.host, one.key
+    here = [unit for unit in of_planes(snapshot) if host in snapshot.where(unit.name)]
+    leaves = [u for u in here if is_decorated(u) and plane_of(u.name) not in one.planes]
+    stays = [unit for unit in here if unit not in leaves]
+    sure = [unit.name for unit in stays if one.fleetd.comes_back or unit.is_global]
+    if sure:
         yield WaitStep(
-            id=f"stays:{host.name}",
-            title=f"{len(names)} units that stay on {host.name} run",
+            id=f"stays:{key}",
+            title=f"what stays on {host.name} runs: {counted(len(sure), 'unit')}",
             host=host.name,
             needs=needs,
             condition=CommandSays(
                 host=host.name,
-                command=f"systemctl is-active {' '.join(shlex.quote(name) for name in names)}",
+                command=f"systemctl is-active {' '.join(shlex.quote(name) for name in sure)}",
                 pattern=r"^(active\s*)+$",
             ),
             waiting_for=f"the units of {host.name} to run",
             timeout=BACK_TIMEOUT,
             on_timeout=f"see which does not on {host.name}: fleetctl list-units",
         )
-    if not fleetd.comes_back:
-        leaves += [unit for unit in stays if not unit.is_global]
-    for unit in leaves:
-        if unit.is_global:
+    for unit in here:
+        if unit.is_global or unit.name in sure:
             continue
-        yield runs_on(
-            unit.name,
-            places(snapshot, choices, unit.name, moved=is_decorated(unit)),
-            f"moved:{host.name}:{unit.name}",
-            needs,
-        )
-    yield from well(snapshot, host.name, needs)
+        places = _places(snapshot, choices, unit, host if unit in leaves else None)
+        yield runs_on(unit.name, places, f"moved:{key}:{unit.name}", needs)
+    yield from well(snapshot, host.name, key, needs)
 
 
-def places(
-    snapshot: Snapshot, choices: PlanesChoices, unit: str, *, moved: bool
+def _places(
+    snapshot: Snapshot, choices: PlanesChoices, unit: Unit, left: HostFacts | None
 ) -> tuple[HostFacts, ...]:
     """The hosts of a unit's plane, as it is now or will be; all when nothing keeps it there."""
-    plane = plane_of(unit)
+    plane = plane_of(unit.name)
     return tuple(
         host
         for host in snapshot.hosts
-        if not moved or plane in planes_now(host) or plane in choices.hosts.get(host.name, ())
+        if host is not left
+        and (
+            not is_decorated(unit)
+            or plane in planes_now(host)
+            or plane in choices.hosts.get(host.name, ())
+        )
     )
 
 
@@ -285,10 +322,10 @@ def runs_on(
     )
 
 
-def well(snapshot: Snapshot, host: str, needs: tuple[str, ...]) -> Iterator[WaitStep]:
+def well(snapshot: Snapshot, host: str, key: str, needs: tuple[str, ...]) -> Iterator[WaitStep]:
     """etcd, and Ceph where there is one."""
     yield WaitStep(
-        id=f"etcd:{host}",
+        id=f"etcd:{key}",
         title="every member of etcd is healthy",
         host=host,
         needs=needs,
@@ -299,7 +336,7 @@ def well(snapshot: Snapshot, host: str, needs: tuple[str, ...]) -> Iterator[Wait
     )
     asker = ceph_asker(snapshot)
     if has_ceph(snapshot) and asker is not None:
-        yield ceph_well(asker.name, f"ceph:{host}", needs)
+        yield ceph_well(asker.name, f"ceph:{key}", needs)
 
 
 def ceph_well(host: str, step: str, needs: tuple[str, ...]) -> WaitStep:
@@ -320,12 +357,12 @@ def ceph_well(host: str, step: str, needs: tuple[str, ...]) -> WaitStep:
 def change(snapshot: Snapshot, choices: PlanesChoices, host: HostFacts) -> Change:
     """The metadata of a host as it is and as it will be."""
     fleetd = fleetd_for(snapshot, host)
-    name = host.name
+    keys = [one.key for one in passes(snapshot, choices) if one.host is host]
     return Change(
-        where=f"{name}: fleet metadata",
+        where=f"{host.name}: fleet metadata",
         current=fleetd.metadata or None,
-        desired=wanted(fleetd, choices.hosts[name]),
-        steps=(f"drop-in:{name}", f"apply:{name}"),
+        desired=wanted(fleetd, choices.hosts[host.name]),
+        steps=tuple(f"{what}:{key}" for key in keys for what in ("drop-in", "apply")),
     )
 
 
@@ -334,30 +371,41 @@ def basis(snapshot: Snapshot, host: HostFacts) -> FileBasis:
     return FileBasis(host=host.name, path=PATH, sha256=fleetd_for(snapshot, host).checksum)
 
 
-def undo(snapshot: Snapshot, host: HostFacts) -> Stage:
-    """The drop-in of before, and fleetd again."""
-    fleetd = fleetd_for(snapshot, host)
-    name = host.name
-    tied = (f"drop-in:{name}", f"apply:{name}")
-    back = f"mv -f {BEFORE} {PATH}" if fleetd.checksum else f"rm -f {PATH}"
-    steps: tuple[Step, ...] = (
-        CommandStep(
-            id=f"back:drop-in:{name}",
-            title="put the former drop-in back" if fleetd.checksum else f"remove {PATH}",
+def undo(snapshot: Snapshot, one: Pass) -> Stage:
+    """The drop-in of before this pass, and fleetd again."""
+    name, key = one.host.name, one.key
+    tied = (f"drop-in:{key}", f"apply:{key}")
+    step: Step
+    if one.is_second:
+        step = UploadStep(
+            id=f"back:drop-in:{key}",
+            title=f"write {PATH} as it was",
+            host=name,
+            path=PATH,
+            content=drop_in(one.old),
+            sudo=True,
+            danger=Danger.WRITE,
+        )
+    else:
+        step = CommandStep(
+            id=f"back:drop-in:{key}",
+            title="put the former drop-in back" if one.expect else f"remove {PATH}",
             host=name,
             sudo=True,
-            command=back,
+            command=f"mv -f {BEFORE} {PATH}" if one.expect else f"rm -f {PATH}",
             danger=Danger.WRITE,
-        ),
-        _apply_step(host, fleetd, f"back:apply:{name}", (f"back:drop-in:{name}",)),
-        _known_step(host, known(fleetd.metadata), f"back:known:{name}", (f"back:apply:{name}",)),
+        )
+    steps: tuple[Step, ...] = (
+        step,
+        _apply_step(one, f"back:apply:{key}", (f"back:drop-in:{key}",)),
+        _known_step(one.host, known(one.old), f"back:known:{key}", (f"back:apply:{key}",)),
         *(
-            step.model_copy(update={"id": f"back:{step.id}"})
-            for step in well(snapshot, name, (f"back:known:{name}",))
+            after.model_copy(update={"id": f"back:{after.id}"})
+            for after in well(snapshot, name, key, (f"back:known:{key}",))
         ),
     )
     return Stage(
-        id=f"back:host:{name}", title=f"{name} as it was", steps=steps, hosts_at_a_time=1
+        id=f"back:host:{key}", title=f"{name} as it was", steps=steps, hosts_at_a_time=1
     ).undoing(*tied)
 
 

@@ -41,7 +41,8 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
     sets_flag = choices.how_far != "metadata" and snapshot.value(FLAG) != ON
     groups = units_part.groups(snapshot, choices)
     fact = snapshot.key(FLAG)
-    stages = [hosts_part.stage(snapshot, choices, host) for host in hosts]
+    passes = hosts_part.passes(snapshot, choices)
+    stages = [hosts_part.stage(snapshot, choices, one) for one in passes]
     if sets_flag:
         stages.append(_flag_stage(snapshot, fact.index if fact else 0))
     stages += [units_part.stage(snapshot, choices, group) for group in groups]
@@ -50,7 +51,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
         undo += units_part.undo(snapshot, group)
     if sets_flag:
         undo.append(_flag_back(fact.value if fact else None))
-    undo += [hosts_part.undo(snapshot, host) for host in reversed(hosts)]
+    undo += [hosts_part.undo(snapshot, one) for one in reversed(passes)]
     outages = hosts_part.outages(snapshot, hosts)
     return Plan(
         recommendation="planes",

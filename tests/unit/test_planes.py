@@ -321,8 +321,11 @@ def test_before_a_host_loses_a_plane_others_must_have_it() -> None:
     now = done()
     new = choose({**SPLIT, "deis-3": ["data"], "deis-4": ["data", "control", "router"]})
     made = plan(now, new)
-    assert [stage.id for stage in made.stages] == ["host:deis-4", "host:deis-3"]
-    stage = made.stages[1]
+    assert [stage.id for stage in made.stages] == ["host:deis-3:both", "host:deis-4", "host:deis-3"]
+    assert [stage.id for stage in made.undo] == [
+        "back:host:deis-3", "back:host:deis-4", "back:host:deis-3:both"
+    ]  # fmt: skip
+    stage = made.stages[2]
     guards = {
         s.condition.pair: s.condition
         for s in stage.steps
@@ -340,6 +343,7 @@ def test_before_a_host_loses_a_plane_others_must_have_it() -> None:
     }
     condition = moved[0].condition  # type: ignore[union-attr]
     assert isinstance(condition, UnitRunsOn) and now.hosts[3].machine_id in condition.machines
+    assert now.hosts[2].machine_id not in condition.machines, "it must have left"
 
 
 def test_each_host_stage_looks_before_and_after() -> None:

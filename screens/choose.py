@@ -38,7 +38,9 @@ class ChoosePane(Container):
         for name, value in remembered(self._snapshot.cluster, self.recommendation).items():
             if name not in raw:
                 continue
-            if name == "hosts":
+            if isinstance(value, dict) and set(value) != set(raw[name]):
+                continue  # other hosts than there are now
+            if name == "hosts" and isinstance(value, list):
                 known = {host.name for host in self._snapshot.hosts if host.images is not None}
                 value = [host for host in value if host in known] or raw[name]
             choices, _ = validated(self.recommendation, {**raw, name: value})
@@ -73,6 +75,7 @@ class ChoosePane(Container):
         raw = {**self._raw, **{view.field.name: view.value for view in views}}
         for view in views:
             view.display = view.field.shown is None or view.field.shown(self._snapshot, raw)
+            view.add_up(raw)
         self.choices, problems = judged(self.recommendation, self._snapshot, raw)
         self.problems = problems
         names = {view.field.name for view in views if view.display}

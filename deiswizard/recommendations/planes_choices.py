@@ -24,7 +24,6 @@ from deiswizard.recommendations.planes_facts import (
 )
 from deiswizard.recommendations.planes_fleetd import FOLDER, Fleetd, fleetd_of, known
 from deiswizard.userdata.metadata import PLANES
-from deiswizard.wording import counted
 
 ADVISED_CONTROL = 3
 ROOMY = 2
@@ -135,7 +134,7 @@ def _counts(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
         if found[plane] < least.count:
             yield Problem(
                 field="hosts",
-                what=f"{plane}: {least.why}, not {counted(found[plane], 'host')}",
+                what=f"{plane}: {least.why}; {found[plane]} ticked",
                 allowed=f"{least.count} or more",
             )
     if not has_ceph(snapshot) and found["control"] == 1 and len(snapshot.hosts) > 1:

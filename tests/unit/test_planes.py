@@ -171,7 +171,7 @@ def test_every_rule_of_the_matrix_has_its_sentence() -> None:
         return sentences(now, choose({**SPLIT, **changed}))
 
     assert sentences(now, choose()) == ""
-    assert "3 routers need 3 router hosts, one to a host, not 2 hosts" in said(deis_3=["control"])
+    assert "3 routers need 3 router hosts, one to a host; 2 ticked" in said(deis_3=["control"])
     assert "deis-5 is in no plane" in said(deis_5=[])
     assert "apps need a host of the data plane" in said(deis_4=["control"], deis_5=["control"])
     assert "there is no host 'deis-9'" in said(deis_9=["data"])

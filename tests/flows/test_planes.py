@@ -16,6 +16,9 @@ from tests.flows.clusters import Pretended, target_flags
 from tests.flows.commands import Said, deiswizard
 from tests.flows.running import Events, has, running
 
+pytestmark = pytest.mark.timeout(400)
+"""They mostly wait: each unit must go on running for some seconds."""
+
 FLAG = "/deis/platform/enablePlacementOptions"
 SPLIT = {
     "deis-1": "control, router",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 from deiswizard.cluster.unit_files import digest
 from deiswizard.demo import scenario
 from deiswizard.demo.cluster import PretendCluster
+from deiswizard.demo.platform import needs_ceph
 from deiswizard.run import events as e
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import Pretended, target_flags
+from tests.flows.clusters import Pretended, Real, target_flags
 from tests.flows.commands import Said, deiswizard
 from tests.flows.running import Events, has, running
+from tests.lab.keys import FLEET
+from tests.lab.waiting import await_that
 
 pytestmark = pytest.mark.timeout(400)
 """They mostly wait: each unit must go on running for some seconds."""
@@ -210,3 +214,67 @@ def test_a_fleetd_that_must_be_restarted_stops_its_units_and_was_said_to(
     assert done.code == 0, done.err
     assert metadata(five)["deis-2"].startswith("controlPlane=true")
     status_of(five, "partly")
+
+
+@pytest.mark.timeout(800)
+def test_real_units_go_on_while_metadata_changes_and_move_once_they_are_kept_to_their_plane(
+    real: Real, tmp_path: Path
+) -> None:
+    """systemd, etcd and units are real, fleetd is the lab's; Ceph and its database are taken out first."""
+    lab = real.lab
+    gone = [unit for unit in lab.platform.places if needs_ceph(unit)]
+    for unit in gone:
+        lab.keys.remove(f"{FLEET}/job/{unit}")
+
+    def running_units() -> dict[str, set[str]]:
+        """Unit to the names of the hosts where fleet says that it runs."""
+        names = {host.machine_id: host.name for host in lab.hosts}
+        found: dict[str, set[str]] = {}
+        for key, value in lab.keys.below(f"{FLEET}/states").items():
+            *_, unit, machine = key.split("/")
+            if json.loads(value)["subState"] == "running":
+                found.setdefault(unit, set()).add(names[machine])
+        return found
+
+    await_that(lambda: not set(gone) & running_units().keys(), "Ceph is gone")
+
+    def processes() -> dict[str, str]:
+        """Host and unit to its main process and when that began."""
+        found = {}
+        for unit, hosts in running_units().items():
+            for name in hosts:
+                asked = ("show", "-p", "MainPID", "-p", "ExecMainStartTimestampMonotonic", unit)
+                found[f"{name} {unit}"] = lab.host(name).run("systemctl", *asked).stdout
+        return found
+
+    def applied_here(hosts: dict[str, str], how_far: str) -> Said:
+        asked = chosen(tmp_path, hosts, how_far=how_far)
+        return deiswizard("apply", "planes", "-a", asked, "--yes", *real.flags())
+
+    first = {"deis-1": "control, router", "deis-2": "control, router", "deis-3": "data, router"}
+    before = processes()
+    assert len(before) >= 10
+    done = applied_here(first, "metadata")
+    assert done.code == 0, done.err
+    assert processes() == before, "no unit was stopped"
+    content = real.file("deis-3", DROP_IN)
+    assert content == '[Service]\nEnvironment="FLEET_METADATA=dataPlane=true,routerMesh=true"\n'
+
+    done = applied_here(first, "components")
+    assert done.code == 0, done.err
+    assert_status(real, "planes", "ok")
+    where = running_units()
+    assert where["deis-publisher.service"] == {"deis-3"}
+    assert where["deis-controller.service"] <= {"deis-1", "deis-2"}
+
+    (moved,) = where["deis-controller.service"]
+    other = "deis-2" if moved == "deis-1" else "deis-1"
+    second = {moved: "data, router", other: "control, router", "deis-3": "data, router"}
+    done = applied_here(second, "metadata")
+    assert done.code == 0, done.err
+    assert running_units()["deis-controller.service"] == {other}, "it moved by itself"
+    back = deiswizard("undo", "last", "--yes", *real.flags())
+    assert back.code == 0, back.err
+    assert real.file(moved, DROP_IN).count("controlPlane=true") == 1
+    assert real.file("deis-3", DROP_IN) == content
+    assert_status(real, "planes", "ok")

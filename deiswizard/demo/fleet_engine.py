@@ -34,6 +34,7 @@ class FleetEngine:
         self._cluster = cluster
         self.away: set[str] = set()
         """Names of hosts whose fleetd was told to end."""
+        self._places: dict[str, list[PretendHost]] = {}
 
     def _may_run(self, host: PretendHost, options: dict[str, list[str]]) -> bool:
         wanted: dict[str, set[str]] = {}
@@ -44,70 +45,71 @@ class FleetEngine:
         return is_there and all(has.get(key) in values for key, values in wanted.items())
 
     def settle(self) -> None:
-        """Every unit where it may and shall be; one that may stay does."""
+        """Every unit where it may and shall be; one that may stay does. A loaded unit has its place too."""
         fleet = self._cluster.fleet
         for name in filter(is_platform, list(self._cluster.placement)):
-            raw = fleet.file(name)
-            before = self._cluster.placement[name]
-            if raw is None:
-                self._place(name, [], None)
-                continue
-            options = unit_options(raw)
-            can = [host for host in self._cluster.hosts if self._may_run(host, options)]
-            if fleet.desired(name) != "launched":
-                self._place(name, [], [host for host in before if host in can])
-            elif options.get("Global", [""])[-1].lower() == "true":
-                self._place(name, can, None)
+            raw, desired = fleet.file(name), fleet.desired(name)
+            if raw is None or desired not in ("loaded", "launched"):
+                self._places[name] = []
             else:
-                self._place(name, self._one_of(name, can, options), None)
+                options = unit_options(raw)
+                can = [host for host in self._cluster.hosts if self._may_run(host, options)]
+                is_global = options.get("Global", [""])[-1].lower() == "true"
+                self._places[name] = can if is_global else self._one_of(name, can, options)
+            self._tell(name, runs=desired == "launched")
+
+    def _where(self, name: str) -> list[PretendHost]:
+        """The hosts that a unit was given; at first those where it runs."""
+        return self._places.get(name, self._cluster.placement.get(name, []))
 
     def _one_of(
         self, name: str, can: list[PretendHost], options: dict[str, list[str]]
     ) -> list[PretendHost]:
         """Where it is, if it may stay; where Deis had it first; else where the fewest units are."""
-        placement = self._cluster.placement
+        units = self._cluster.placement
         barred = {
             host.name
-            for other, hosts in placement.items()
+            for other in units
             if other != name and any(fnmatch.fnmatchcase(other, p) for p in _patterns(options))
-            for host in hosts
+            for host in self._where(other)
         }
         free = [host for host in can if host.name not in barred]
-        stays = [host for host in placement[name] if host in free]
+        stays = [host for host in self._where(name) if host in free]
         if stays or not free:
             return stays
         first = platform.place(self._cluster.hosts).get(name, [])
         liked = [host for host in first if host in free]
-        counts = {host.name: sum(host in hosts for hosts in placement.values()) for host in free}
+        counts = {host.name: sum(host in self._where(unit) for unit in units) for host in free}
         return liked or [min(free, key=lambda host: counts[host.name])]
 
-    def _place(self, name: str, hosts: list[PretendHost], loaded: list[PretendHost] | None) -> None:
-        """Running on ``hosts``; loaded and dead on ``loaded``."""
+    def _tell(self, name: str, *, runs: bool) -> None:
+        """Where it runs, in the registry and to all who ask what is where."""
         cluster, store = self._cluster, self._cluster.store
-        cluster.placement[name] = hosts
-        raw = cluster.fleet.file(name) or ""
-        rows = {host.machine_id: ("active", "running") for host in hosts}
-        rows |= {host.machine_id: ("inactive", "dead") for host in loaded or ()}
+        hosts = self._places[name]
+        cluster.placement[name] = hosts if runs else []
+        digest = hashlib.sha1((cluster.fleet.file(name) or "").encode()).hexdigest()
+        active, sub = ("active", "running") if runs else ("inactive", "dead")
+        rows = {
+            host.machine_id: {
+                "loadState": "loaded",
+                "activeState": active,
+                "subState": sub,
+                "machineState": {"ID": host.machine_id},
+                "unitHash": digest,
+            }
+            for host in hosts
+        }
         try:
             told = store.get(f"{STATES}/{name}", recursive=True)["node"].get("nodes", [])
         except StoreError:
             told = []
         now = {node["key"].rpartition("/")[2]: json.loads(node["value"]) for node in told}
-        if loaded is not None and not rows:
-            rows = {name_: ("inactive", "dead") for name_ in now}
         for machine in now.keys() - rows.keys():
             store.delete(f"{STATES}/{name}/{machine}")
-        for machine, (active, sub) in rows.items():
-            state = {
-                "loadState": "loaded",
-                "activeState": active,
-                "subState": sub,
-                "machineState": {"ID": machine},
-                "unitHash": hashlib.sha1(raw.encode()).hexdigest(),
-            }
+        for machine, state in rows.items():
             if now.get(machine) != state:
                 store.put(f"{STATES}/{name}/{machine}", json.dumps(state))
-        if hosts:
+        if hosts and runs:
             platform.announce(cluster, name)
 
 

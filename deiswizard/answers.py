@@ -235,7 +235,9 @@ def first_values(recommendation: Recommendation, snapshot: Snapshot) -> dict[str
     for name, value in remembered(snapshot.cluster, recommendation).items():
         if name not in raw:
             continue
-        if name == "hosts":
+        if isinstance(value, dict) and set(value) != set(raw[name]):
+            continue  # other hosts than there are now
+        if name == "hosts" and isinstance(value, list):
             known = {host.name for host in snapshot.hosts if host.images is not None}
             value = [host for host in value if host in known] or raw[name]
         if validated(recommendation, {**raw, name: value})[0] is not None:

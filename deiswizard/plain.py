@@ -100,6 +100,8 @@ def _field(snapshot: Snapshot, form_field: FormField, now: Any) -> Any:
     if form_field.kind in ("many", "list"):
         words = _ask(form_field.label, " ".join(now)).replace(",", " ").split()
         return [] if words == ["-"] else words
+    if form_field.kind == "matrix":
+        return _matrix(snapshot, form_field, now)
     if form_field.kind == "flag":
         return _ask(f"{form_field.label} (yes or no)", "yes" if now else "no") in YES
     if form_field.kind == "secret":
@@ -107,3 +109,16 @@ def _field(snapshot: Snapshot, form_field: FormField, now: Any) -> Any:
         return now if typed is None else typed
     answer = _ask(form_field.label, str(now))
     return int(answer) if form_field.kind == "number" and answer.isdecimal() else answer
+
+
+def _matrix(snapshot: Snapshot, form_field: FormField, now: dict[str, list[str]]) -> Any:
+    """Row by row, then what it comes to; the row may be left as it is."""
+    names = " ".join(column.value for column in form_field.columns)
+    found = {}
+    for row in form_field.options(snapshot) if form_field.options else ():
+        words = _ask(f"{row.label}: {names}", " ".join(now.get(row.value, ())))
+        found[row.value] = words.replace(",", " ").split()
+    if form_field.tallies:
+        sums = zip(form_field.columns, form_field.tallies(snapshot, found), strict=False)
+        result("  " + ", ".join(f"{column.label} {text}" for column, text in sums))
+    return found

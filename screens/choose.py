@@ -64,6 +64,7 @@ class ChoosePane(Container):
         raw = {**self._raw, **{view.field.name: view.value for view in views}}
         for view in views:
             view.display = view.field.shown is None or view.field.shown(self._snapshot, raw)
+            view.add_up(raw)
         self.choices, problems = judged(self.recommendation, self._snapshot, raw)
         self.problems = problems
         names = {view.field.name for view in views if view.display}

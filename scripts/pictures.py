@@ -48,7 +48,12 @@ async def walk(pilot: Pilot[Any]) -> None:
     """Preseeding and registration mode, from to do to ok."""
     await shows(pilot, "Registration mode", "looked")
     take(pilot, "overview")
-    await pilot.press("enter")
+    await pilot.press("1")
+    await shows(pilot, "Planes of each host", "control")
+    take(pilot, "planes-choose")
+    await pilot.press("escape")
+    await shows(pilot, "Registration mode", "looked")
+    await pilot.press("4")
     await shows(pilot, "Hosts at a time")
     take(pilot, "preseed-choose")
     await pilot.press("enter")

@@ -19,6 +19,19 @@ OWN = "deiswizard-"
 """What the names of units begin with that this wizard submits."""
 
 
+PLATFORM = re.compile(
+    r"deis-(store-(monitor|daemon|metadata|volume|admin|gateway@\d+)|registry@\d+|router@\d+|database"
+    r"|controller|builder|logger|logspout|publisher)\.service"
+)
+"""Every unit that Deis 1.13.4 itself submits (deis-facts 0.3)."""
+
+LOOKS_SECRET = re.compile(
+    r"(?i)\b([a-z_]*(?:api_?key|token|passw(?:or)?d|secret|license_?key|access_?key))[\"']?\s*[=:]\s*"
+    r"[\"']?(?!\$|%|[\"'\s]|$)\S+"
+)
+"""``API_KEY=abc``, but not ``API_KEY=$API_KEY`` nor a bare ``-e API_KEY``."""
+
+
 class Machine(Frozen):
     """A machine that fleet knows now (its key expires after 30 s without a heartbeat)."""
 
@@ -89,10 +102,17 @@ def units(keys: Iterable[KeyFact]) -> tuple[Unit, ...]:
                 machine_metadata=tuple(options.get("MachineMetadata", ())),
                 conflicts=tuple(options.get("Conflicts", ())),
                 index=facts[key].index,
-                content=raw if match[1].startswith(OWN) else "",
+                content=raw if _is_read(match[1], raw) else "",
             )
         )
     return tuple(sorted(found, key=lambda unit: unit.name))
+
+
+def _is_read(name: str, raw: str) -> bool:
+    """Whether a unit's file belongs into a snapshot: this wizard's own, and Deis's without secrets."""
+    return name.startswith(OWN) or (
+        PLATFORM.fullmatch(name) is not None and not LOOKS_SECRET.search(raw)
+    )
 
 
 def unit_states(keys: Iterable[KeyFact]) -> tuple[UnitState, ...]:

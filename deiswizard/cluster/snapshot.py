@@ -165,7 +165,7 @@ class Unit(Frozen):
     """A fleet unit: where fleet wants it, and its options that decide where it may run.
 
     ``index`` is the modifiedIndex of its job in etcd. ``content`` is its file, read only of units
-    that this wizard submits: those of others may hold secrets.
+    that this wizard submits, and of Deis's own that hold no secret.
     """
 
     name: str

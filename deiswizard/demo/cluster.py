@@ -28,6 +28,7 @@ from deiswizard.demo.http_base import LoopbackServer
 from deiswizard.demo.logger import Address, Logger
 from deiswizard.demo.router import Routers
 from deiswizard.demo.s3 import PretendStore
+from deiswizard.demo.scenario import Scenario
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
@@ -45,11 +46,11 @@ def _new_key() -> tuple[bytes, paramiko.PKey]:
 class PretendCluster:
     """Use ``start``. Only the first host listens, on a port of 127.0.0.1; the others are behind it."""
 
-    def __init__(self, name: str, speed: float, folder: Path) -> None:
+    def __init__(self, name: str, speed: float, folder: Path, made: Scenario | None = None) -> None:
         self.name = name
         self.speed = speed
         self.folder = folder
-        self.scenario = scenario.load(name)
+        self.scenario = made or scenario.load(name)
         self.is_closed = False
         self.fleet_is_away = False
         self.log_path = folder / "demo.log"
@@ -97,12 +98,19 @@ class PretendCluster:
 
     @classmethod
     def start(
-        cls, scenario: str = "three", *, speed: float = 1.0, folder: Path | None = None
+        cls,
+        scenario: str | Scenario = "three",
+        *,
+        speed: float = 1.0,
+        folder: Path | None = None,
     ) -> PretendCluster:
-        """Start a scenario; ``speed`` is how many times faster than life. Raises AnswersError."""
-        return cls(
-            scenario, max(speed, 0.1), folder or Path(tempfile.mkdtemp(prefix="deiswizard-demo-"))
-        )
+        """Start a scenario, by its name or one made for the purpose; ``speed`` is how many times faster
+        than life. Raises AnswersError.
+        """
+        made = None if isinstance(scenario, str) else scenario
+        name = scenario if isinstance(scenario, str) else "made"
+        place = folder or Path(tempfile.mkdtemp(prefix="deiswizard-demo-"))
+        return cls(name, max(speed, 0.1), place, made)
 
     def _serve(
         self, make: functools.partial[EtcdHandler] | functools.partial[DockerHandler]
@@ -203,6 +211,12 @@ class PretendCluster:
         platform.register(self, host)
         self.fleet.joined(host)
         return host
+
+    def take_away(self, host: PretendHost) -> None:
+        """A machine that is gone for good, as fleet sees it once its lease is over."""
+        host.is_down = True
+        platform.withdraw(self, host)
+        self.fleet.machine_leaves(host)
 
     def _listen(self) -> None:
         while not self.is_closed:

@@ -73,6 +73,11 @@ def docker_exec(
 ) -> int | None:
     """A command in a container; None: it is not one of these."""
     cluster = host.cluster
+    if container == "deis-store-monitor" and words[:2] == ["ceph", "health"]:
+        if host not in cluster.placement.get("deis-store-monitor.service", []):
+            return _no_container(process, container)
+        process.out(f"{cluster.ceph_health}\n")
+        return 0
     if container == "deis-store-admin" and words[:2] == ["ceph", "health"]:
         if not cluster.scenario.store_admin:
             return _no_container(process, container)
@@ -136,17 +141,39 @@ def du(host: PretendHost, process: Process) -> int:
 
 
 def grep(host: PretendHost, process: Process) -> int:
-    """A pattern in a file or in standard input; -q says nothing, -c counts, -o shows what matched."""
+    """A pattern in a file or in standard input; -q says nothing, -c counts, -o shows what
+    matched, -v what does not, -r looks into every file of folders.
+    """
     words = [word for word in process.args[1:] if not word.startswith("-")]
     flags = "".join(word for word in process.args[1:] if word.startswith("-"))
+    if "r" in flags:
+        return _grep_below(host, process, words[0], words[1:])
     data = host.read_file(words[1]) if len(words) > 1 else process.stdin
     if data is None:
         process.err(f"grep: {words[1]}: No such file or directory\n")
         return 2
     lines = data.decode("utf-8", "replace").splitlines()
+    if "v" in flags:
+        left = [line for line in lines if not re.search(words[0], line)]
+        process.out("".join(f"{line}\n" for line in left))
+        return 0 if left else 1
     found = [match for line in lines if (match := re.search(words[0], line))]
     if "c" in flags:
         process.out(f"{len(found)}\n")
     elif "q" not in flags:
         process.out("".join(f"{m[0] if 'o' in flags else m.string}\n" for m in found))
     return 0 if found else 1
+
+
+def _grep_below(host: PretendHost, process: Process, pattern: str, folders: list[str]) -> int:
+    """``-r``: every line of every file in folders, after the file's name."""
+    status = 1
+    for folder in folders:
+        for path in sorted(host.files()):
+            if not path.startswith(f"{folder.rstrip('/')}/"):
+                continue
+            for line in (host.read_file(path) or b"").decode("utf-8", "replace").splitlines():
+                if re.search(pattern, line):
+                    process.out(f"{path}:{line}\n")
+                    status = 0
+    return status

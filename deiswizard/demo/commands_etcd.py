@@ -9,7 +9,7 @@ from deiswizard.cluster.probe_script import release_value
 from deiswizard.cluster.unit_files import options_of
 from deiswizard.demo.etcd_store import StoreError
 from deiswizard.demo.shell import Process
-from deiswizard.demo.starting import install, start, stop
+from deiswizard.demo.starting import install, start, stop, uninstall
 
 if TYPE_CHECKING:
     from deiswizard.demo.host import PretendHost
@@ -134,7 +134,7 @@ def _health(host: PretendHost, process: Process) -> int:
 
 
 def fleetctl(host: PretendHost, process: Process) -> int:
-    """Lists, with and without the legend; start, destroy and cat of one unit."""
+    """Lists, with and without the legend; start, stop, destroy and cat of one unit."""
     words = process.args[1:]
     cluster = host.cluster
     if words[:1] == ["--version"]:
@@ -158,7 +158,8 @@ def fleetctl(host: PretendHost, process: Process) -> int:
             how = f"{row['systemdActiveState']}\t{row['systemdSubState']}"
             process.out(f"{row['name']}\t{where}\t{how}\n")
         return 0
-    if words[:1] in (["start"], ["destroy"], ["cat"]) and len(words) == 2:
+    words = [word for word in words if not word.startswith("--no-block")]
+    if words[:1] in (["start"], ["stop"], ["destroy"], ["cat"]) and len(words) == 2:
         return _fleetctl_unit(host, process, *words)
     process.err(f"fleetctl: unknown subcommand: {' '.join(words[:1])!r}\n")
     return 2
@@ -186,6 +187,9 @@ def _fleetctl_unit(host: PretendHost, process: Process, verb: str, path: str) ->
         return 1 if verb == "cat" else 0
     if verb == "cat":
         process.out(file)
+    elif verb == "stop":
+        fleet.aim(name, "loaded")
+        process.out(f"Triggered unit {name} stop\n")
     else:
         fleet.destroy(name)
         process.out(f"Destroyed {name}\n")
@@ -193,7 +197,7 @@ def _fleetctl_unit(host: PretendHost, process: Process, verb: str, path: str) ->
 
 
 def deisctl(host: PretendHost, process: Process) -> int:
-    """list, machines, config, install, start and stop, traps included: exit status 0 proves nothing."""
+    """list, machines, config, install, uninstall, start and stop, traps included: exit status 0 proves nothing."""
     words = process.args[1:]
     cluster, store = host.cluster, host.cluster.store
     match words:
@@ -213,11 +217,13 @@ def deisctl(host: PretendHost, process: Process) -> int:
                 process.out(f"{machine.machine_id[:8]}...\t{machine.address}\t-\n")
             return 0
         case ["install", name]:
-            return install(cluster, process, name)
+            return install(host, process, name)
         case ["start", name]:
-            return start(cluster, process, name)
+            return start(host, process, name)
         case ["stop", name]:
-            return stop(cluster, process, name)
+            return stop(host, process, name)
+        case ["uninstall", name]:
+            return uninstall(host, process, name)
         case ["config", target, "set", *pairs] if pairs:
             for pair in pairs:
                 # The real pattern is greedy: it splits at the last "=" with a character after it.

@@ -6,6 +6,7 @@ import shlex
 import threading
 from typing import TYPE_CHECKING
 
+from deiswizard.demo.commands_fleetd import fleetd_systemctl
 from deiswizard.demo.shell import Process, Write
 from deiswizard.demo.systemd import number_of
 
@@ -18,12 +19,12 @@ VERSION = "systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UT
 def systemctl(host: PretendHost, process: Process) -> int:
     """Its version, whether units run, and transient units: show, stop, reset-failed."""
     words = [word for word in process.args[1:] if not word.startswith("--no")]
+    of_fleetd = fleetd_systemctl(host, process, words)
+    if of_fleetd is not None:
+        return of_fleetd
     match words:
         case ["--version"]:
             process.out(VERSION)
-            return 0
-        case ["is-active", *_]:
-            process.out("active\n")
             return 0
         case ["show", unit, *options]:
             wanted = [word for word in options if word != "-p"]

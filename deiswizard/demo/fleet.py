@@ -1,6 +1,6 @@
 """A pretend fleet: its registry in the pretend etcd, and global one-shot units that really run.
 
-Only global units are scheduled; others are kept, and nothing more.
+Deis's own units are placed by the engine (``fleet_engine.py``); of others only global ones are scheduled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from deiswizard.cluster.unit_files import UnitOption, options_of, text_of
+from deiswizard.demo import platform
 from deiswizard.demo.etcd_store import StoreError
+from deiswizard.demo.fleet_engine import FleetEngine, is_platform
 from deiswizard.demo.shell import Write
 from deiswizard.demo.systemd import Service, exec_words
 
@@ -32,6 +34,7 @@ class PretendFleet:
         self._cluster = cluster
         self._store = cluster.store
         self._lock = threading.RLock()
+        self.engine = FleetEngine(cluster)
 
     def _text(self, path: str) -> str:
         return self._store.value(f"{PREFIX}/{path}") or ""
@@ -75,6 +78,10 @@ class PretendFleet:
         """Say what state a unit shall have; a global one is started or stopped everywhere."""
         with self._lock:
             self._store.put(f"{PREFIX}/job/{name}/target-state", desired)
+            if is_platform(name):
+                self._cluster.placement.setdefault(name, [])
+                self.engine.settle()
+                return
             for host in self._cluster.hosts:
                 if desired == "launched":
                     self._begin(host, name)
@@ -85,15 +92,36 @@ class PretendFleet:
         """The unit is gone at once, its instances a moment later."""
         with self._lock:
             self._store.delete(f"{PREFIX}/job/{name}", recursive=True)
+            if is_platform(name):
+                self.engine.settle()
+                return
             for host in self._cluster.hosts:
                 self._end(host, name)
 
     def joined(self, host: PretendHost) -> None:
         """A machine that has just come (back): it gets every global unit."""
         with self._lock:
+            self.engine.settle()
             for name in self.names():
                 if self.desired(name) == "launched":
                     self._begin(host, name)
+
+    def machine_leaves(self, host: PretendHost) -> None:
+        """Its fleetd was told to end: every unit of its host ends, and goes elsewhere if it may."""
+        with self._lock:
+            self.engine.away.add(host.name)
+            self.engine.settle()
+            for name in self.names():
+                if not is_platform(name):
+                    self._end(host, name)
+
+    def machine_is_back(self, host: PretendHost) -> None:
+        """Its fleetd tells of its machine: with other metadata, other units may run there."""
+        with self._lock:
+            self.engine.away.discard(host.name)
+            platform.register(self._cluster, host)
+            self.engine.settle()
+        self.joined(host)
 
     def _begin(self, host: PretendHost, name: str) -> None:
         """Start an instance, unless the machine has one, or the unit is the platform's own."""
@@ -101,7 +129,7 @@ class PretendFleet:
         for option in options_of(self.file(name) or ""):
             found.setdefault(option.name, []).append(option.value)
         is_global = found.get("Global", [""])[-1].lower() == "true"
-        if host.is_down or not is_global or name in self._cluster.placement:
+        if host.is_down or not is_global or is_platform(name):
             return
         words = exec_words(found.get("ExecStart", ["/bin/true"])[-1])
         needed = [path for path in found.get("EnvironmentFile", []) if not path.startswith("-")]
@@ -146,7 +174,7 @@ class PretendFleet:
             host.systemd.stop(name)
             self._tell(host, name)
 
-        if name not in self._cluster.placement:
+        if not is_platform(name):
             threading.Thread(target=stop, name=f"stop {name}", daemon=True).start()
 
     def _tell(self, host: PretendHost, name: str) -> None:

@@ -16,8 +16,9 @@ from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
+from deiswizard.demo.fleetd import Fleetd
 from deiswizard.demo.http_base import Handler, serve_on
-from deiswizard.demo.platform import METADATA, MOUNTS
+from deiswizard.demo.platform import METADATA, MOUNTS, decorators
 from deiswizard.demo.s3 import S3Handler
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
@@ -67,8 +68,11 @@ class PretendHost:
                 "/proc/mounts": self._mounts(),
                 "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
                 "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
+                **decorators(),
             }.items()
         }
+        carried = {**METADATA, **cluster.scenario.metadata.get(self.name, {})}
+        self.fleetd = Fleetd(self, ",".join(f"{key}={value}" for key, value in carried.items()))
         self._shell = Shell(
             {name: functools.partial(command, self) for name, command in COMMANDS.items()},
             self.read_file,
@@ -84,8 +88,8 @@ class PretendHost:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What it carries in fleet: every plane, and what the scenario says."""
-        return {**METADATA, **self.cluster.scenario.metadata.get(self.name, {})}
+        """What it carries in fleet: what its fleetd was started with."""
+        return self.fleetd.metadata
 
     @property
     def has_etcdctl(self) -> bool:

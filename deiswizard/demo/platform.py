@@ -39,6 +39,7 @@ METADATA = {"controlPlane": "true", "dataPlane": "true", "routerMesh": "true"}
 def place(hosts: list[PretendHost]) -> dict[str, list[PretendHost]]:
     """Unit to the hosts on which it runs."""
     up = [host for host in hosts if not host.is_down]
+    is_left_out = hosts[0].cluster.scenario.stateless
     placement = {f"{name}.service": list(up) for name in GLOBALS}
     singles = [f"{name}.service" for name in SINGLES]
     singles += [
@@ -46,7 +47,12 @@ def place(hosts: list[PretendHost]) -> dict[str, list[PretendHost]]:
     ]
     for number, unit in enumerate(singles):
         placement[unit] = [up[number % len(up)]]
-    return placement
+    return {u: where for u, where in placement.items() if not (is_left_out and needs_ceph(u))}
+
+
+def needs_ceph(unit: str) -> bool:
+    """What a platform without Ceph does not have."""
+    return unit.startswith(("deis-store-", "deis-database"))
 
 
 def component_of(unit: str) -> str:
@@ -54,8 +60,8 @@ def component_of(unit: str) -> str:
     return unit.removeprefix("deis-").removesuffix(".service").partition("@")[0]
 
 
-def unit_file(unit: str) -> str:
-    """A unit as Deis submits it, as far as placement goes."""
+def unit_file(unit: str, *, decorator: str = "") -> str:
+    """A unit as Deis submits it, as far as placement goes; ``decorator`` is deisctl's addition."""
     name = unit.removesuffix(".service").partition("@")[0]
     lines = [
         "[Unit]",
@@ -66,11 +72,31 @@ def unit_file(unit: str) -> str:
         "",
         "[X-Fleet]",
     ]
-    if name in GLOBALS:
+    if name in (*GLOBALS, "deis-store-admin"):
         lines.append("Global=true")
     if name in INSTANCES:
         lines.append(f"Conflicts={name}@*.service")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + (f"\n{decorator}" if decorator else "")
+
+
+DECORATORS = "/var/lib/deis/units/decorators"
+PLANES = {"deis-router": "routerMesh", "deis-publisher": "dataPlane"}
+
+
+def decorator_path(unit: str) -> str:
+    """Where deisctl on a host looks for what keeps a unit to its plane."""
+    name = unit.removesuffix(".service").partition("@")[0]
+    return f"{DECORATORS}/{name}.service.decorator"
+
+
+def decorators() -> dict[str, str]:
+    """Path to text, as ``deisctl refresh-units`` leaves them; logspout's is empty."""
+    found = {decorator_path("deis-logspout"): ""}
+    names = [name for name in (*GLOBALS, *SINGLES, *INSTANCES) if name != "deis-logspout"]
+    for name in (*names, "deis-store-admin"):
+        plane = PLANES.get(name, "controlPlane")
+        found[decorator_path(name)] = f'[X-Fleet]\nMachineMetadata="{plane}=true"\n'
+    return found
 
 
 def fill(cluster: PretendCluster) -> None:
@@ -134,9 +160,9 @@ def _apps(cluster: PretendCluster) -> None:
     for domain, app in DOMAINS.items():
         store.put(f"/deis/domains/{domain}", app)
         _age(cluster, f"/deis/domains/{domain}")
-    gateway = cluster.placement["deis-store-gateway@1.service"][0]
-    store.put("/deis/store/gateway/host", gateway.address, is_heartbeat=True)
-    store.put("/deis/store/gateway/port", "8888", is_heartbeat=True)
+    for gateway in cluster.placement.get("deis-store-gateway@1.service", []):
+        store.put("/deis/store/gateway/host", gateway.address, is_heartbeat=True)
+        store.put("/deis/store/gateway/port", "8888", is_heartbeat=True)
 
 
 def _age(cluster: PretendCluster, key: str) -> None:
@@ -159,6 +185,11 @@ def register(cluster: PretendCluster, host: PretendHost) -> None:
     cluster.store.put(path, json.dumps(body), is_heartbeat=True)
 
 
+def withdraw(cluster: PretendCluster, host: PretendHost) -> None:
+    """Nobody has heard of a machine for as long as its lease was."""
+    cluster.store.delete(f"/_coreos.com/fleet/machines/{host.machine_id}", recursive=True)
+
+
 def _fleet(cluster: PretendCluster) -> None:
     """Fleet 0.11's registry: machines, jobs, unit files by hash, states by machine."""
     for host in cluster.hosts:
@@ -173,13 +204,6 @@ def announce(cluster: PretendCluster, unit: str) -> None:
     if name and hosts:
         cluster.store.put(f"/deis/{name}/host", hosts[0].address, is_heartbeat=True)
         cluster.store.put(f"/deis/{name}/port", str(PORTS[name]), is_heartbeat=True)
-
-
-def silence(cluster: PretendCluster, unit: str) -> None:
-    """A unit that has ended reports nothing any more."""
-    path = f"/_coreos.com/fleet/states/{unit}"
-    if cluster.store._find(path) is not None:
-        cluster.store.delete(path, recursive=True)
 
 
 def launch(cluster: PretendCluster, unit: str, target: str = "launched") -> None:

@@ -18,7 +18,7 @@ class Scenario(Frozen):
     """A pretend cluster before anything is done to it. Hosts are named deis-1, deis-2 ...
 
     ``metadata`` is what a host carries in fleet besides its planes. ``platform`` False: Deis is not
-    installed yet. ``images`` says which images a host has: those of the components that run there, or all.
+    installed yet; ``stateless``: it has no Ceph and no database of its own. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -38,6 +38,7 @@ class Scenario(Frozen):
     store_admin: bool = False
     platform: bool = True
     ceph: str = "HEALTH_OK"
+    stateless: bool = False
     keys: dict[str, str] = Field(default_factory=dict)
     metadata: dict[str, dict[str, str]] = Field(default_factory=dict)
 

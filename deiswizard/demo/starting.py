@@ -1,64 +1,99 @@
-"""``deisctl install`` and ``start`` on a pretend cluster: units come, and say where they run."""
+"""``deisctl install``, ``start``, ``stop`` and ``uninstall`` on a pretend cluster, traps included.
+
+The exit status is 0 whatever happens (deis-facts 0.5). The real one waits without an end for a unit that has
+no place; this one waits until it is told to end.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deiswizard.cluster.unit_files import options_of
 from deiswizard.demo import platform
 from deiswizard.demo.shell import Process
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
+    from deiswizard.demo.host import PretendHost
 
 SECONDS = 4.0
 """How long a component takes to start, at speed 1."""
 
+PAUSE = 0.5
 GATEWAY_KEYS = {"accessKey": "NEWACCESSKEY00000000", "secretKey": "new-gateway-secret"}
+FLAG = "/deis/platform/enablePlacementOptions"
+TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
 def _units(cluster: PretendCluster, name: str) -> list[str]:
     """What a word of deisctl's means."""
     planned = platform.place(cluster.hosts)
-    if name == "platform":
-        return list(planned)
+    if name in ("platform", "stateless-platform"):
+        is_stateless = name != "platform"
+        return [u for u in planned if not (is_stateless and platform.needs_ceph(u))]
     unit = f"deis-{name}.service"
     return [unit] if unit in planned else []
 
 
-def install(cluster: PretendCluster, process: Process, name: str) -> int:
-    """The exit status is 0 whatever happens (deis-facts 0.5)."""
+def _until_somewhere(cluster: PretendCluster, process: Process, unit: str) -> None:
+    """Some machine reports it; for ever where none may."""
+    while not cluster.fleet.states(unit) and not process.gone.is_set():
+        process.sleep(PAUSE)
+
+
+def install(host: PretendHost, process: Process, name: str) -> int:
+    """Of a unit that is there nothing is replaced, but it is stopped."""
+    cluster = host.cluster
+    flag = cluster.store.value(FLAG) or "false"
     for unit in _units(cluster, name):
-        cluster.placement.setdefault(unit, [])
-        platform.launch(cluster, unit, "loaded")
+        if flag not in (*TRUE, *FALSE):
+            process.err(f'Error creating: strconv.ParseBool: parsing "{flag}": invalid syntax\n')
+            continue
+        if cluster.fleet.file(unit) is not None:
+            cluster.fleet.aim(unit, "loaded")
+            continue
+        path = platform.decorator_path(unit)
+        found = (host.read_file(path) or b"").decode() if flag in TRUE else ""
+        text = platform.unit_file(unit, decorator=found)
+        cluster.fleet.submit(unit, list(options_of(text)), "loaded")
+        _until_somewhere(cluster, process, unit)
     process.out("Done.\n")
     return 0
 
 
-def stop(cluster: PretendCluster, process: Process, name: str) -> int:
+def stop(host: PretendHost, process: Process, name: str) -> int:
     """Its units end."""
-    for unit in _units(cluster, name):
-        cluster.placement[unit] = []
-        platform.silence(cluster, unit)
+    for unit in _units(host.cluster, name):
+        if host.cluster.fleet.file(unit) is not None:
+            host.cluster.fleet.aim(unit, "loaded")
     return 0
 
 
-def start(cluster: PretendCluster, process: Process, name: str) -> int:
+def uninstall(host: PretendHost, process: Process, name: str) -> int:
+    """Its units are destroyed."""
+    for unit in _units(host.cluster, name):
+        if host.cluster.fleet.file(unit) is not None:
+            host.cluster.fleet.destroy(unit)
+            process.out(f"{unit}: destroyed\n")
+    return 0
+
+
+def start(host: PretendHost, process: Process, name: str) -> int:
     """Units that were installed start, and write their keys."""
-    found = [unit for unit in _units(cluster, name) if unit in cluster.placement]
+    cluster = host.cluster
+    found = [unit for unit in _units(cluster, name) if cluster.fleet.file(unit) is not None]
     if not found:
         process.err(f"Error: could not find unit: {name}\n")
         return 0
     process.sleep(SECONDS)
     for unit in found:
-        cluster.placement[unit] = platform.place(cluster.hosts)[unit]
-        platform.launch(cluster, unit)
-        platform.announce(cluster, unit)
+        cluster.fleet.aim(unit, "launched")
         if unit == "deis-store-gateway@1.service":
             for key, value in GATEWAY_KEYS.items():
                 if cluster.store.value(f"/deis/store/gateway/{key}") is None:
                     cluster.store.put(f"/deis/store/gateway/{key}", value)
         if unit == "deis-store-volume.service":
-            for host in cluster.placement[unit]:
-                host.write_file("/proc/mounts", platform.MOUNTS.encode())
+            for machine in cluster.placement[unit]:
+                machine.write_file("/proc/mounts", platform.MOUNTS.encode())
         process.out(f"{unit}: loaded\n")
     return 0

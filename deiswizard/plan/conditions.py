@@ -9,6 +9,12 @@ from pydantic import Field
 
 from deiswizard.cluster.web import OK, WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitStopped,
+)
 
 
 class CommandSays(Frozen):
@@ -122,6 +128,17 @@ class WebSays(Frozen):
 
 
 Condition = Annotated[
-    CommandSays | KeyIs | ImagePresent | DiskRoom | UnitDone | UnitRunning | UnitGone | WebSays,
+    CommandSays
+    | KeyIs
+    | ImagePresent
+    | DiskRoom
+    | UnitDone
+    | UnitRunning
+    | UnitGone
+    | UnitStopped
+    | UnitRunsOn
+    | MachinesCarry
+    | MetadataIs
+    | WebSays,
     Field(discriminator="kind"),
 ]

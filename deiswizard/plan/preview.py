@@ -7,6 +7,7 @@ from typing import Literal
 
 from deiswizard.plan.backup_steps import BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
+from deiswizard.plan.fleet_conditions import FleetCondition
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import (
@@ -15,6 +16,7 @@ from deiswizard.plan.step import (
     JobStep,
     PullStep,
     Step,
+    StopUnitStep,
     SubmitUnitStep,
     WaitStep,
     shown,
@@ -101,8 +103,9 @@ def place_of(step: Step) -> str:
     if step.host:
         return step.host
     condition = getattr(step, "condition", None)
-    is_fleets = isinstance(step, SubmitUnitStep | DestroyUnitStep)
-    return "fleet" if is_fleets or isinstance(condition, UnitDone | UnitRunning | UnitGone) else ""
+    is_fleets = isinstance(step, SubmitUnitStep | DestroyUnitStep | StopUnitStep)
+    is_asked = isinstance(condition, UnitDone | UnitRunning | UnitGone | FleetCondition)
+    return "fleet" if is_fleets or is_asked else ""
 
 
 def _how(step: Step) -> str:

@@ -25,6 +25,7 @@ from deiswizard.plan.step import (
     PullStep,
     RemoveKeyStep,
     Step,
+    StopUnitStep,
     SubmitUnitStep,
     UploadStep,
     WaitStep,
@@ -220,7 +221,7 @@ class Writer(Asking):
                 yield from self._fed("", f"cat > {unit}", step.content, failed)
                 start = f"fleetctl start {unit} && rm {unit}"
                 yield f"{self._on('', start)} {failed}"
-            case DestroyUnitStep():
+            case DestroyUnitStep() | StopUnitStep():
                 yield f"{self._on('', shown(step))} {failed}"
             case GuardStep():
                 holds = self._condition(step.condition)

@@ -16,6 +16,12 @@ from deiswizard.plan.conditions import (
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitStopped,
+)
 from deiswizard.plan.patterns import as_grep
 from deiswizard.plan.quoting import word
 from deiswizard.plan.reach import Reach
@@ -76,11 +82,39 @@ class Asking:
                 ask = self._on("", shown_condition(condition))
                 row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
                 return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(row)}; }}"
+            case UnitStopped():
+                busy = f'$1 == "{condition.unit}" && $3 ~ /^(active|activating|deactivating)$/'
+                return self._rows(condition, f"{busy} {{ bad = 1 }} END {{ exit bad }}")
+            case UnitRunsOn():
+                return self._runs_on(condition)
+            case MachinesCarry():
+                has = f'index("," $3 ",", ",{condition.pair},")'
+                counted = f'$1 != "{condition.but}" && {has} {{ n++ }}'
+                return self._rows(condition, f"{counted} END {{ exit n < {condition.least} }}")
+            case MetadataIs():
+                same = " || ".join(f'$3 == "{text or "-"}"' for text in condition.either)
+                row = f'$1 == "{condition.machine}" && ({same}) {{ found = 1 }}'
+                return self._rows(condition, f"{row} END {{ exit !found }}")
             case WebSays():
                 says = web_says(condition, self._on)
                 return f"{{ {says} && sleep 1 && {says}; }}" if condition.steady else says
             case _:
                 assert_never(condition)
+
+    def _rows(self, condition: Condition, program: str) -> str:
+        """What awk makes of fleet's rows; an answer that did not come is no answer."""
+        ask = self._on("", shown_condition(condition))
+        return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(program)}; }}"
+
+    def _runs_on(self, condition: UnitRunsOn) -> str:
+        """Running on the machines, and reported by no other."""
+        here = " || ".join(f'index($2, "{name}/") == 1' for name in condition.machines)
+        runs = f'({here}) && $3 == "active" && $4 == "running"'
+        rows = f'$1 == "{condition.unit}" {{ if ({runs}) n++; else bad = 1 }}'
+        wanted = len(condition.machines) if condition.every else 1
+        holds = self._rows(condition, f"{rows} END {{ exit bad || n < {wanted} }}")
+        again = f"sleep {round(condition.steady)} && {holds}"
+        return f"{{ {holds} && {again}; }}" if condition.steady else holds
 
     def _row(self, condition: UnitDone | UnitRunning, sub: str) -> str:
         """Fleet's row of a unit on one machine."""

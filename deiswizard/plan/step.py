@@ -32,6 +32,12 @@ from deiswizard.plan.conditions import (
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitStopped,
+)
 from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
 from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.quoting import heredoc
@@ -150,6 +156,13 @@ class DestroyUnitStep(StepBase):
     expect: tuple[str, ...]
 
 
+class StopUnitStep(StepBase):
+    """A fleet unit stopped on every machine; fleet keeps it, and it can be started again."""
+
+    kind: Literal["stop-unit"] = "stop-unit"
+    unit: str
+
+
 class PullStep(StepBase):
     """An image pulled on its host as a job, watched layer by layer through the engine's API, then
     inspected.
@@ -201,6 +214,7 @@ Step = Annotated[
     | CopyKeyStep
     | SubmitUnitStep
     | DestroyUnitStep
+    | StopUnitStep
     | PullStep
     | WaitStep
     | GuardStep
@@ -269,7 +283,9 @@ def shown_condition(condition: Condition) -> str:
             return f"docker inspect {shlex.quote(condition.image)}"
         case DiskRoom():
             return f"df -P -k {shlex.quote(condition.path)}"
-        case UnitDone() | UnitRunning() | UnitGone():
+        case MachinesCarry() | MetadataIs():
+            return "fleetctl list-machines -l --no-legend"
+        case UnitDone() | UnitRunning() | UnitGone() | UnitStopped() | UnitRunsOn():
             return "fleetctl list-units --full --no-legend"
         case WebSays():
             return condition.request.shown
@@ -300,6 +316,8 @@ def shown(step: Step) -> str:
             )
         case DestroyUnitStep():
             return f"fleetctl destroy {step.unit}"
+        case StopUnitStep():
+            return f"fleetctl stop --no-block=true {step.unit}"
         case WaitStep() if step.on_retry:
             asks = shown_condition(step.condition)
             return f"{asks}    # a retry first: {as_run(step.on_retry, sudo=True)}"

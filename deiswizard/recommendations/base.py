@@ -74,7 +74,7 @@ class Option:
     enabled: bool = True
 
 
-FieldKind = Literal["many", "one", "number", "list", "text", "secret", "path", "flag"]
+FieldKind = Literal["many", "one", "number", "list", "text", "secret", "path", "flag", "matrix"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class FormField:
 
     ``kind``: ``many`` (tick boxes), ``one`` (radio), ``number``, ``list`` (free words, separated by
     spaces or commas), ``text``, ``secret`` (a ``SecretStr``, empty by default; it is kept in no file),
-    ``path`` (a file on this machine), ``flag`` (a bool). ``options`` and ``shown`` look at the snapshot and the
+    ``path`` (a file on this machine), ``flag`` (a bool), ``matrix`` (a dict of option to the list of
+    ``columns`` that are ticked in its row; ``tallies`` stand below the columns, ``foot`` below all). ``options`` and ``shown`` look at the snapshot and the
     raw values so far (a dict of field name to value).
     """
 
@@ -94,6 +95,9 @@ class FormField:
     options: Callable[[Snapshot], Sequence[Option]] | None = None
     shown: Callable[[Snapshot, dict[str, Any]], bool] | None = None
     placeholder: str = ""
+    columns: tuple[Option, ...] = ()
+    tallies: Callable[[Snapshot, Any], Sequence[str]] | None = None
+    foot: Callable[[Snapshot, dict[str, Any]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import backup, logs, preseed, registration, restore, security, tls
+from deiswizard.recommendations import (
+    backup,
+    logs,
+    planes,
+    preseed,
+    registration,
+    restore,
+    security,
+    tls,
+)
 from deiswizard.recommendations.base import Recommendation
 
 ALL: tuple[Recommendation, ...] = tuple(
     sorted(
         (
+            planes.RECOMMENDATION,
             preseed.RECOMMENDATION,
             security.RECOMMENDATION,
             backup.RECOMMENDATION,

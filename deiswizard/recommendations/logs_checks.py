@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deiswizard.cluster.fleet import LOOKS_SECRET
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.unit_files import options_of
 from deiswizard.recommendations import preseed_fleet
@@ -27,7 +28,6 @@ from deiswizard.recommendations.logs_facts import (
 from deiswizard.recommendations.logs_marker import is_word_of, logger_host, speaker
 from deiswizard.recommendations.logs_units import (
     AGENTS,
-    LOOKS_SECRET,
     Agent,
     bad_tags,
     containers_in,

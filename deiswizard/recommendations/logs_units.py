@@ -31,12 +31,6 @@ CONTAINER = re.compile(r"--name[= ]\s*(\S+)")
 TAG = re.compile(r"[-_a-z0-9]+")
 """A container's name that logger can read as a tag (its ``appRegex``)."""
 
-LOOKS_SECRET = re.compile(
-    r"(?i)\b([a-z_]*(?:api_?key|token|passw(?:or)?d|secret|license_?key|access_?key))[\"']?\s*[=:]\s*"
-    r"[\"']?(?!\$|%|[\"'\s]|$)\S+"
-)
-"""``API_KEY=abc``, but not ``API_KEY=$API_KEY`` nor a bare ``-e API_KEY``."""
-
 PRIVATE = "${COREOS_PRIVATE_IPV4}:"
 """systemd puts the host's private address in, from /etc/environment."""
 

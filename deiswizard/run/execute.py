@@ -26,6 +26,7 @@ from deiswizard.plan.step import (
     PullStep,
     RemoveKeyStep,
     Step,
+    StopUnitStep,
     SubmitUnitStep,
     UploadStep,
     WaitStep,
@@ -37,6 +38,7 @@ from deiswizard.run.fleet_units import (
     LATE_SECONDS,
     ImageWatch,
     destroy,
+    stop,
     submit,
 )
 from deiswizard.run.here import put_here, run_here
@@ -73,6 +75,8 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return submit(step, context, before)
             case DestroyUnitStep():
                 return destroy(step, context, before)
+            case StopUnitStep():
+                return stop(step, context, before)
             case WaitStep():
                 return _wait(step, context, before)
             case BackupStep() | BackupTaskStep() | RestoreStep():
@@ -93,7 +97,9 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
     except PlanStaleError as error:
         return Result(StepStatus.FAILED, error.said, "look again and make a new plan")
     except LinkError as error:
-        changes = isinstance(step, KeyStep | SubmitUnitStep | DestroyUnitStep | UploadStep)
+        changes = isinstance(
+            step, KeyStep | SubmitUnitStep | DestroyUnitStep | StopUnitStep | UploadStep
+        )
         unknown = changes or error.is_outcome_unknown
         return Result(StepStatus.UNKNOWN if unknown else StepStatus.FAILED, str(error), error.do)
     except WizardError as error:

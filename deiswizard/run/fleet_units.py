@@ -6,13 +6,15 @@ from deiswizard.cluster.access import FleetAccess, FleetUnit
 from deiswizard.cluster.unit_files import digest, options_of, text_of
 from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
-from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
+from deiswizard.plan.fleet_conditions import UnitRunsOn, UnitStopped
+from deiswizard.plan.step import DestroyUnitStep, StopUnitStep, SubmitUnitStep, WaitStep
 from deiswizard.run.context import Context, Result
 from deiswizard.run.events import ImageChecked
 from deiswizard.run.settling import settled
 from deiswizard.run.state import StepState
+from deiswizard.wording import counted
 
-LAUNCHED = "launched"
+LAUNCHED, LOADED = "launched", "loaded"
 LATE_SECONDS = 20.0
 """How late fleet may tell a unit's new state: an older failure is not believed meanwhile."""
 
@@ -49,6 +51,28 @@ def submit(step: SubmitUnitStep, context: Context, before: StepState) -> Result:
     )
 
 
+def stop(step: StopUnitStep, context: Context, before: StepState) -> Result:
+    """Stop a unit everywhere; it stays loaded. One that is not there is as good."""
+
+    def is_applied(fleet: FleetAccess) -> bool:
+        now = fleet.unit(step.unit)
+        return now is None or now.desired != LAUNCHED
+
+    def send(fleet: FleetAccess) -> None:
+        if fleet.unit(step.unit) is not None:
+            fleet.put(step.unit, (), LOADED)
+
+    return settled(
+        context,
+        step.id,
+        f"whether {step.unit} was stopped",
+        context.access.fleet,
+        is_applied=is_applied,
+        send=send,
+        is_sent=before.attempt > 0,
+    )
+
+
 def destroy(step: DestroyUnitStep, context: Context, before: StepState) -> Result:
     """Destroy a unit, if it is one of those expected. One that is gone is as good."""
 
@@ -80,6 +104,52 @@ def unit_gone(condition: UnitGone, context: Context) -> tuple[bool, str]:
         return False, f"fleet still has {condition.unit}"
     left = len(fleet.states(condition.unit))
     return not left, f"it is still there on {left} hosts" if left else ""
+
+
+BUSY = ("active", "activating", "deactivating", "reloading")
+
+
+def unit_stopped(condition: UnitStopped, context: Context) -> tuple[bool, str]:
+    """Whether a unit is active nowhere, and where it still is."""
+    states = context.access.fleet().states(condition.unit)
+    busy = [state for state in states if state.active in BUSY]
+    seen = ", ".join(sorted({f"{state.active}/{state.sub}" for state in busy}))
+    return not busy, f"{seen} on {counted(len(busy), 'host')}" if busy else ""
+
+
+def unit_runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
+    """Whether a unit runs on one or each of the machines and on no other. Raises as ``unit_done``."""
+    holds, how = _runs_on(condition, context)
+    if not holds or not condition.steady:
+        return holds, how
+    if context.interrupted.wait(condition.steady):
+        return False, how
+    holds, later = _runs_on(condition, context)
+    return holds, later if holds else f"{how}, then {later}"
+
+
+def _runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
+    fleet = context.access.fleet()
+    states = fleet.states(condition.unit)
+    if not states:
+        if fleet.unit(condition.unit) is None:
+            raise NeverHoldsError(
+                f"there is no fleet unit {condition.unit} any more",
+                do="somebody destroyed it: look again and make a new plan",
+            )
+        return False, "fleet has not put it anywhere"
+    there = [state for state in states if state.machine_id in condition.machines]
+    if failed := [state for state in there if state.active == "failed"]:
+        raise NeverHoldsError(
+            f"{condition.unit} has failed on machine {failed[0].machine_id[:8]}",
+            do=f"read why there: journalctl -u {condition.unit}",
+        )
+    running = [state for state in there if (state.active, state.sub) == ("active", "running")]
+    wanted = len(condition.machines) if condition.every else 1
+    elsewhere = len(states) - len(there)
+    how = f"running on {len(running)} of {counted(wanted, 'host')}"
+    how += f", still on {counted(elsewhere, 'other host')}" if elsewhere else ""
+    return len(running) >= wanted and len(running) == len(states), how
 
 
 def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:

@@ -19,8 +19,21 @@ from deiswizard.plan.conditions import (
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitStopped,
+)
 from deiswizard.run.context import Context
-from deiswizard.run.fleet_units import unit_done, unit_gone, unit_running
+from deiswizard.run.fleet_machines import machines_carry, metadata_is
+from deiswizard.run.fleet_units import (
+    unit_done,
+    unit_gone,
+    unit_running,
+    unit_runs_on,
+    unit_stopped,
+)
 
 ASK_SECONDS = 30.0
 """How long a wait's question may take; a guard's has the time of its step."""
@@ -74,6 +87,14 @@ def holds_now(
                 return unit_running(condition, context)
             case UnitGone():
                 return unit_gone(condition, context)
+            case UnitStopped():
+                return unit_stopped(condition, context)
+            case UnitRunsOn():
+                return unit_runs_on(condition, context)
+            case MachinesCarry():
+                return machines_carry(condition, context)
+            case MetadataIs():
+                return metadata_is(condition, context)
             case WebSays():
                 return _web_says(condition, context)
     except NeverHoldsError:

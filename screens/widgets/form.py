@@ -17,6 +17,7 @@ from deiswizard.recommendations.base import FormField, Option, Problem
 from deiswizard.screens.text import clean
 from deiswizard.screens.theme import Symbols
 from deiswizard.screens.widgets.lists import MarkedList, RadioList, TickList
+from deiswizard.screens.widgets.matrix import Matrix, MatrixList
 from deiswizard.screens.widgets.path import PathAsked
 
 FLAG = "yes"
@@ -46,6 +47,7 @@ class FieldView(Vertical):
         super().__init__(classes="field", id=f"field-{field.name}")
         self.field = field
         self._options = tuple(field.options(snapshot)) if field.options else ()
+        self._snapshot = snapshot
         self._value = value
         self._symbols = symbols
 
@@ -60,6 +62,8 @@ class FieldView(Vertical):
             case "path":
                 value = str(self._value or "")
                 yield PathAsked(self.field.label, value, self.field.placeholder)
+            case "matrix":
+                yield Matrix(self._options, self.field.columns, self._value or {}, self._symbols)
             case "many":
                 yield TickList(self._options, self._value or (), self._symbols)
             case "one":
@@ -83,6 +87,8 @@ class FieldView(Vertical):
     def value(self) -> Any:
         """The raw value, as the choices model would read it."""
         match self.field.kind:
+            case "matrix":
+                return self.query_one(MatrixList).value
             case "many":
                 ticked = self.query_one(TickList).chosen
                 return [option.value for option in self._options if option.value in ticked]
@@ -97,6 +103,16 @@ class FieldView(Vertical):
                 return int(text) if text.lstrip("-").isdecimal() else text
             case _:
                 return self.query_one(Input).value
+
+    def add_up(self, raw: dict[str, Any]) -> None:
+        """What a matrix comes to, of the raw values of all fields."""
+        if self.field.kind != "matrix":
+            return
+        tallies, foot = self.field.tallies, self.field.foot
+        self.query_one(Matrix).tell(
+            tallies(self._snapshot, self.value) if tallies else (),
+            foot(self._snapshot, raw) if foot else (),
+        )
 
     def tell(self, problems: list[Problem]) -> None:
         """What is wrong and what is allowed, directly below the field; first those that block."""
@@ -122,6 +138,14 @@ class FieldView(Vertical):
         if event.option_list.has_focus:
             self._explain(event.option_id)
 
+    @on(MatrixList.Turned)
+    def _turned(self, event: MatrixList.Turned) -> None:
+        matrix = self.query_one(MatrixList)
+        option = self.field.columns[matrix.column]
+        event.stop()
+        self.post_message(self.Explained(self, option.label, option.explain))
+
+    @on(MatrixList.Changed)
     @on(MarkedList.Changed)
     @on(Input.Changed)
     def _edited(self) -> None:

@@ -195,4 +195,4 @@ def test_every_scenario_is_what_it_says(name: str) -> None:
 def test_a_scenario_that_does_not_exist_names_those_that_do() -> None:
     with pytest.raises(AnswersError) as caught:
         scenario.load("seven")
-    assert "fifty, five, half-done, new, three, troubled" in caught.value.do
+    assert "fifty, five, half-done, new, stateless, three, troubled" in caught.value.do

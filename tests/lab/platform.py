@@ -65,7 +65,10 @@ def of(pretend: PretendCluster, ours: Callable[[str], str], store: str) -> Platf
     """
     kept = leaves(pretend.store.get("/deis", recursive=True)["node"])
     keys = {key: ours(value) for key, value in kept if key not in SELF_KEPT}
-    templates = {}
+    templates = {
+        f"decorators/{path.rpartition('/')[2]}": text
+        for path, text in platform.decorators().items()
+    }
     places = {unit: tuple(h.machine_id for h in where) for unit, where in pretend.placement.items()}
     for unit, where in places.items():
         raw = unit_file(unit, store)

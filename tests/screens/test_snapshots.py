@@ -20,7 +20,7 @@ from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.backups import copying, data_session, verified
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
-from tests.unit import logging_world, security_world
+from tests.unit import logging_world, planes_world, security_world
 from tests.unit.test_tls import look as at_routers
 
 SIZES = [(80, 24), (120, 40)]
@@ -229,11 +229,24 @@ async def verify_backup(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "a verified backup of now is there")
 
 
+async def few_routers(pilot: Pilot[Any]) -> None:
+    await until_text(pilot, "Planes of each host", "next: Preview")
+    await pilot.press("right", "right", "space")
+    await until_text(pilot, "3 routers need 3 router hosts")
+
+
 CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "overview": (FakeSession, "", overview),
     "overview-troubled": (troubled, "", overview),
     "help": (FakeSession, "", help_page),
     "choose-preseed": (FakeSession, "preseed", choose),
+    "choose-planes": (lambda: FakeSession(planes_world.world()), "planes", choose),
+    "preview-planes": (lambda: FakeSession(planes_world.world()), "planes", preview),
+    "choose-planes-few-routers": (
+        lambda: FakeSession(planes_world.world(ceph=True)),
+        "planes",
+        few_routers,
+    ),
     "choose-registration": (FakeSession, "registration", choose),
     "choose-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", missing),
     "preview-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", balanced),

@@ -43,6 +43,7 @@ from deiswizard.run.state import RunState
 from deiswizard.run.undo import undo_plan, verify_undo
 from deiswizard.vocabulary import Danger, RunStatus, Status, StepStatus
 from tests.builders import RELEASE, all_images, answered, host, key, snapshot
+from tests.unit.planes_world import with_fleetds
 from tests.unit.test_tls import look
 
 
@@ -69,7 +70,7 @@ def test_a_snapshot_survives_json_without_its_secrets() -> None:
 
 def test_each_recommendation_has_the_same_shape() -> None:
     for recommendation in catalogue.ALL:
-        now = look()
+        now = with_fleetds(look())
         defaults = recommendation.defaults(now)
         model = type(defaults).model_fields
         asked = {name for name, field in model.items() if not field.exclude}

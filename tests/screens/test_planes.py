@@ -88,7 +88,7 @@ def test_line_by_line_each_host_is_asked(
 
     monkeypatch.setattr("builtins.input", answer)
     now = world()
-    found = plain._choose("prod-eu", now, planes.RECOMMENDATION)
+    found = plain._choose(now, planes.RECOMMENDATION)
     assert found == choose()
     assert asked[0] == "deis-1: control data router [control router]: "
     assert "control 3 ok, data 2 ok, router 3 ok" in capsys.readouterr().out

@@ -52,9 +52,12 @@ class Balancer:
 
     @property
     def is_endless(self) -> bool:
-        """It sends whoever comes by https to https again."""
-        target = self.web.header("Location")
-        return self.web.status in MOVED and target.startswith(f"https://{self.name}")
+        """It sends whoever comes by https to where he came to."""
+        target = self.web.header("Location").rstrip("/")
+        return self.web.status in MOVED and target in (
+            f"https://{self.name}",
+            f"https://{self.name}:443",
+        )
 
 
 def asker(snapshot: Snapshot) -> HostFacts | None:

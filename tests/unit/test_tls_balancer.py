@@ -61,6 +61,11 @@ def silent(said: str = "refused", leads: str = LEADS) -> Snapshot:
             "shows: unable to get local issuer certificate",
         ),
         (shown(status=301, headers=ENDLESS), Status.AT_RISK, "sends https to https for ever"),
+        (
+            shown(status=301, headers=(("Location", f"https://{NAME}/v1/"),)),
+            Status.OK,
+            "at the load",
+        ),
         (shown(status=502), Status.AT_RISK, "may not agree on the PROXY protocol"),
         (shown(status=None, said="closed"), Status.AT_RISK, "(closed)"),
         (

@@ -191,9 +191,11 @@ def _notes(snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts
         routers = [name for name, planes in choices.hosts.items() if "router" in planes]
         yield f"point the load balancer or DNS at the router hosts: {in_short(routers)}"
     if hosts:
+        roles = dict.fromkeys(",".join(p) for p in choices.hosts.values() if p)
+        words = " ".join(f"--planes {planes}" for planes in roles)
         yield (
-            "hosts that join later, or are made again, get their metadata from user-data: "
-            "change that too, with deiswizard userdata"
+            "hosts that join later, or are made again, get their metadata from user-data: make a file "
+            f"for each role of it with deiswizard userdata FILE {words} -o FOLDER"
         )
     if choices.how_far != "metadata":
         for unit in of_planes(snapshot):

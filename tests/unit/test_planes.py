@@ -519,3 +519,8 @@ def test_the_answer_of_a_host_tells_its_own_drop_in() -> None:
     found = fleetd_of(now, now.hosts[0])
     assert found is not None and found.checksum == "b" * 64 and found.comes_back
     assert found.setters == ("/run/systemd/system/fleet.service.d/20-cloudinit.conf",)
+
+
+def test_user_data_of_later_hosts_is_made_by_a_command_that_is_named() -> None:
+    notes = "\n".join(plan(world(), choose()).impact.notes)
+    assert "deiswizard userdata FILE --planes control,router --planes data -o FOLDER" in notes

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,6 @@ async def walk(pilot: Pilot[Any]) -> None:
     """Preseeding and registration mode, from to do to ok."""
     await shows(pilot, "Registration mode", "looked")
     take(pilot, "overview")
-    await pilot.press("1")
-    await shows(pilot, "Planes of each host", "control")
-    take(pilot, "planes-choose")
-    await pilot.press("escape")
-    await shows(pilot, "Registration mode", "looked")
     await pilot.press("4")
     await shows(pilot, "Hosts at a time")
     take(pilot, "preseed-choose")
@@ -93,24 +88,39 @@ async def walk(pilot: Pilot[Any]) -> None:
     take(pilot, "tls-choose")
 
 
+async def planes(pilot: Pilot[Any]) -> None:
+    """The matrix, where planes can be kept apart."""
+    await shows(pilot, "Registration mode", "looked")
+    await pilot.press("1")
+    await shows(pilot, "Planes of each host", "control")
+    await pilot.press("down", "right")
+    take(pilot, "planes-choose")
+
+
+def walked(scenario: str, steps: Callable[[Pilot[Any]], Awaitable[None]]) -> None:
+    """Take pictures on one pretend cluster."""
+    with PretendCluster.start(scenario, speed=1.0) as pretend:
+
+        def start(
+            address: str, asker: Asker, on_progress: Callable[[ConnectProgress], None]
+        ) -> Session:
+            return Session.open(pretend.target, asker, on_progress)
+
+        app = WizardApp(start=start, address=pretend.target.text, demo=scenario)
+
+        async def run() -> None:
+            async with app.run_test(size=SIZE) as pilot:
+                await steps(pilot)
+
+        asyncio.run(run())
+
+
 def main() -> None:
     """Walk once and write every picture."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DEISWIZARD_STATE=f"{folder}/state", DEISWIZARD_CONFIG=f"{folder}/config")
-        with PretendCluster.start("three", speed=1.0) as pretend:
-
-            def start(
-                address: str, asker: Asker, on_progress: Callable[[ConnectProgress], None]
-            ) -> Session:
-                return Session.open(pretend.target, asker, on_progress)
-
-            app = WizardApp(start=start, address=pretend.target.text, demo="three")
-
-            async def run() -> None:
-                async with app.run_test(size=SIZE) as pilot:
-                    await walk(pilot)
-
-            asyncio.run(run())
+        walked("stateless", planes)
+        walked("three", walk)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from deiswizard.recommendations.planes_facts import (
     Plane,
     PlanesChoices,
     ceph_hosts,
+    component_of,
     has_ceph,
     is_decorated,
     needed,
@@ -235,6 +236,14 @@ def _far(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
             field="how_far",
             what=f"enablePlacementOptions is '{flag}', with which no unit can be made any more",
             allowed="components or platform, which set it to true",
+        )
+    has_data = any(component_of(unit.name) == "database" for unit in to_decorate(snapshot, choices))
+    if has_data and not snapshot.backups:
+        yield Problem(
+            field="how_far",
+            what="no verified backup of this cluster is known, and its database is made again: "
+            "back up first (recommendation 6)",
+            blocks=False,
         )
     unread = [unit.name for unit in to_decorate(snapshot, choices) if not unit.content]
     if unread:

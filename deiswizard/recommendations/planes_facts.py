@@ -270,18 +270,27 @@ def apps_to_redeploy(snapshot: Snapshot) -> tuple[App, ...]:
 
 @dataclass(frozen=True)
 class Move:
-    """A unit that will run elsewhere: where it runs now, and where it may run then."""
+    """A unit that will run elsewhere: where it runs now, and where it may run then.
+
+    One that is global runs on all of them.
+    """
 
     unit: str
     now: tuple[str, ...]
     then: tuple[str, ...]
+    is_global: bool = False
 
     @property
     def words(self) -> str:
         """``router@3: deis-5 -> deis-1, deis-2 or deis-3``."""
         name = self.unit.removeprefix("deis-").removesuffix(".service")
-        left, right = ", ".join(self.now) or "nowhere", in_short(self.then)
-        return f"{name}: {left} -> {right}"
+        if not self.is_global:
+            return f"{name}: {in_short(self.now)} -> {in_short(self.then)}"
+        left = [host for host in self.now if host not in self.then]
+        new = [host for host in self.then if host not in self.now]
+        told = [f"leaves {in_short(left)}"] if left else []
+        told += [f"comes to {in_short(new)}"] if new else []
+        return f"{name} {', '.join(told)}"
 
 
 def in_short(hosts: Sequence[str]) -> str:
@@ -301,9 +310,9 @@ def moves(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Move, ...]:
         plane = plane_of(unit.name)
         then = [h.name for h in snapshot.hosts if plane in choices.hosts.get(h.name, ())]
         now = [host.name for host in hosts_of(unit.name, snapshot)]
-        left = [name for name in now if name not in then]
-        if (unit.is_global and set(now) != set(then)) or (left and not unit.is_global):
-            found.append(Move(unit.name, tuple(now), tuple(then)))
+        is_moved = set(now) - set(then) or (unit.is_global and set(then) - set(now))
+        if is_moved:
+            found.append(Move(unit.name, tuple(now), tuple(then), unit.is_global))
     return tuple(found)
 
 

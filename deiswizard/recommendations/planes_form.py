@@ -55,7 +55,7 @@ def _far(snapshot: Snapshot) -> tuple[Option, ...]:
     return (
         Option(
             "components",
-            "keep units to their planes, component by component",
+            "keep units to their planes, one by one",
             recommended=True,
             explain="Metadata on every host, then the setting, then each component of Deis is made again, "
             "one after the other: each is away for as long as it starts, routers one by one."
@@ -63,7 +63,7 @@ def _far(snapshot: Snapshot) -> tuple[Option, ...]:
         ),
         Option(
             "platform",
-            "the same, the whole platform at once",
+            "the same, the platform at once",
             explain="As Deis's documentation has it: everything down, then up. Apps answer 503 for 10 to "
             "30 minutes.",
             warning="10 to 30 min outage",

@@ -183,17 +183,25 @@ def _notes(snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts
     }
     if "deis-publisher.service" in components:
         yield "apps answer 503 for some seconds while publisher is made again: their keys live 20 s"
+    if any(name.startswith("deis-store-") for name in components):
+        yield "leaving Ceph makes these units again once more: if you mean to, leave it first"
     if "deis-database.service" in components:
         yield "database pushes a backup when it stops; on another host it restores from its backups"
     if any(name.startswith("deis-store-") for name in components):
         yield "Ceph is away while its units are made again: what stands on it is stopped before"
+    apps = [name for name, planes in choices.hosts.items() if "data" in planes]
+    if len(apps) < len(snapshot.hosts):
+        have = f"{counted(len(apps), 'host')} of {len(snapshot.hosts)}"
+        yield f"apps have {have} then: see that there is room for them"
     if any("router" in choices.hosts.get(host.name, ()) for host in hosts):
         routers = [name for name, planes in choices.hosts.items() if "router" in planes]
         yield f"point the load balancer or DNS at the router hosts: {in_short(routers)}"
     if hosts:
+        roles = dict.fromkeys(",".join(p) for p in choices.hosts.values() if p)
+        words = " ".join(f"--planes {planes}" for planes in roles)
         yield (
-            "hosts that join later, or are made again, get their metadata from user-data: "
-            "change that too, with deiswizard userdata"
+            "hosts that join later, or are made again, get their metadata from user-data: make a file "
+            f"for each role of it with deiswizard userdata FILE {words} -o FOLDER"
         )
     if choices.how_far != "metadata":
         for unit in of_planes(snapshot):

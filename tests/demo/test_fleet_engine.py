@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from deiswizard.commands.opening import TerminalAsker
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.host import PretendHost
+from deiswizard.plan.script import script
+from deiswizard.recommendations.planes_facts import Plane, PlanesChoices
+from deiswizard.recommendations.planes_plan import plan
+from deiswizard.session import Session
+from tests.demo.test_script import by_hand
 
 FOLDER = "/etc/systemd/system/fleet.service.d"
 LIMIT = 30.0
@@ -146,3 +152,32 @@ def test_what_systemctl_tells_of_fleetd(pretend: PretendCluster) -> None:
     files = run(host, "systemctl cat fleet.service")[1]
     assert "# /run/systemd/system/fleet.service.d/20-cloudinit.conf\n[Service]" in files
     assert run(host, "systemctl is-active deis-logger.service fleet")[1] == "inactive\nactive\n"
+
+
+def test_the_runbook_keeps_units_to_their_planes(pretend: PretendCluster) -> None:
+    """Hosts, the setting, and one unit of each kind; by sh, ssh and fleetctl."""
+    session = Session.open(pretend.target, TerminalAsker())
+    try:
+        before = session.look()
+        hosts: dict[str, tuple[Plane, ...]] = {
+            f"deis-{n}": ("control", "data", "router") for n in range(1, 5)
+        }
+        made = plan(before, PlanesChoices(hosts={**hosts, "deis-5": ("data",)}))
+        kept = (
+            "host:deis-5",
+            "flag",
+            "group:deis-publisher.service",
+            "group:deis-router@1.service",
+        )
+        stages = tuple(stage for stage in made.stages if stage.id in kept)
+        assert len(stages) == len(kept)
+        short = made.model_copy(update={"stages": stages, "undo": ()})
+        text = script(short, session.reach(before))
+    finally:
+        session.close()
+    done = by_hand(text)
+    assert done.returncode == 0, done.stderr
+    assert pretend.hosts[4].metadata == {"dataPlane": "true"}
+    assert "routerMesh=true" in (pretend.fleet.file("deis-router@1.service") or "")
+    assert where(pretend, "router@1") not in ([], ["deis-5"])
+    assert len(where(pretend, "publisher")) == 5

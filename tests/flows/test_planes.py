@@ -148,6 +148,21 @@ def test_a_run_that_is_killed_is_taken_up_again(five: PretendCluster, tmp_path: 
     status_of(five, "to do")
 
 
+def test_a_run_that_was_killed_while_a_unit_was_away_is_taken_back(
+    five: PretendCluster, tmp_path: Path
+) -> None:
+    before = metadata(five), files(five)
+    words = ["apply", "planes", "-a", chosen(tmp_path, SPLIT), "--yes", *target_flags(five.target)]
+    with running(tmp_path, *words) as run:
+        run.until(has(e.StepFinished, step="destroy:deis-controller.service"))
+    back = undone(five)
+    assert back.code == 0, back.err
+    assert (metadata(five), files(five)) == before
+    assert all(places(five).values()), "everything runs"
+    assert "destroy router" not in back.err, "it was never touched"
+    status_of(five, "to do")
+
+
 def test_a_host_that_is_taken_away_in_the_middle_stops_the_run_before_units_lose_their_place(
     five: PretendCluster, tmp_path: Path
 ) -> None:

@@ -458,6 +458,26 @@ def test_the_preview_tells_which_unit_moves_from_where_to_where() -> None:
         for note in plan(now, choose()).impact.notes
     )
     assert moves(now, choose(how_far="metadata")) == ()
+    assert "publisher leaves deis-1, deis-2, deis-3" in told
+    back = choose({name: ["control", "data", "router"] for name in SPLIT}, how_far="metadata")
+    assert "publisher comes to deis-1, deis-2, deis-3" in [m.words for m in moves(done(), back)]
+
+
+def test_what_is_to_be_known_before_is_told() -> None:
+    stays = {name: [*planes, "control"] for name, planes in SPLIT.items()}
+    said = sentences(world(ceph=True), choose(stays), blocks=False)
+    assert "no verified backup of this cluster is known" in said
+    notes = "\n".join(plan(world(ceph=True), choose(stays)).impact.notes)
+    for words in (
+        "apps have 2 hosts of 5 then",
+        "database pushes a backup when it stops",
+        "apps answer 503 for some seconds while publisher",
+        "leaving Ceph makes these units again",
+    ):
+        assert words in notes
+    lost = choose({**stays, "deis-4": ["control", "data", "router"], "deis-3": ["control"]})
+    notes = "\n".join(plan(world(ceph=True), lost).impact.notes)
+    assert "point the load balancer or DNS at the router hosts: deis-1, deis-2, deis-4" in notes
 
 
 def test_a_plan_carries_all_that_it_was_made_from() -> None:
@@ -519,3 +539,8 @@ def test_the_answer_of_a_host_tells_its_own_drop_in() -> None:
     found = fleetd_of(now, now.hosts[0])
     assert found is not None and found.checksum == "b" * 64 and found.comes_back
     assert found.setters == ("/run/systemd/system/fleet.service.d/20-cloudinit.conf",)
+
+
+def test_user_data_of_later_hosts_is_made_by_a_command_that_is_named() -> None:
+    notes = "\n".join(plan(world(), choose()).impact.notes)
+    assert "deiswizard userdata FILE --planes control,router --planes data -o FOLDER" in notes

@@ -115,6 +115,14 @@ class HostAccess(Protocol):
         """A socket-like channel to ``host:port`` as seen from this host. Raises LinkError."""
         ...
 
+    def log_in_again(self) -> None:
+        """Make a new connection beside the one in use, log in, run a command, and end it.
+
+        Raises:
+            LinkError, HostKeyError, LoginError: nobody could log in there now.
+        """
+        ...
+
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         """Put ``content`` at ``path``: temporary file, mode, checksum, rename. Answers its sha256.
 
@@ -257,6 +265,14 @@ class ClusterAccess(Protocol):
 
     def fleet(self) -> FleetAccess:
         """Fleet through whichever host answers. Its calls raise ServiceError when none does."""
+        ...
+
+    def try_ports(self, host: str, places: Sequence[tuple[str, int]]) -> tuple[bool, ...] | None:
+        """Whether each address and port takes a connection, seen from a host.
+
+        An empty ``host`` is this machine; None: it does not reach the hosts' addresses itself.
+        Raises LinkError, HostKeyError, LoginError: the host that is to try is not connected.
+        """
         ...
 
     def machine_ids(self) -> frozenset[str]:

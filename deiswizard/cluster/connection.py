@@ -19,6 +19,7 @@ from deiswizard.cluster.fleet import Machine
 from deiswizard.cluster.fleet_api import FleetAdapter, channel_to_any
 from deiswizard.cluster.host import HostLink, UnknownHostKeyError
 from deiswizard.cluster.known_hosts import KnownHosts
+from deiswizard.cluster.port_tries import SECONDS, try_from_here
 from deiswizard.errors import (
     CancelledError,
     HostError,
@@ -358,6 +359,17 @@ class ClusterConnection:
     def fleet(self) -> FleetAccess:
         """As ``access.ClusterAccess.fleet``."""
         return self._fleet
+
+    def try_ports(self, host: str, places: Sequence[tuple[str, int]]) -> tuple[bool, ...] | None:
+        """As ``access.ClusterAccess.try_ports``."""
+        if not host:
+            is_direct = self.entry.peer_address in self._addresses and not self._jumps
+            return try_from_here(places) if is_direct else None
+        link = self.link(host)
+        with ThreadPoolExecutor(POOL, "tries") as pool:
+            return tuple(
+                pool.map(lambda place: link.takes_connection(place[0], place[1], SECONDS), places)
+            )
 
     def machine_ids(self) -> frozenset[str]:
         """As ``access.ClusterAccess.machine_ids``."""

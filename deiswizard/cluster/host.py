@@ -171,6 +171,50 @@ class HostLink:
                 "direct-tcpip", host, port, "127.0.0.1", 0, cancel=cancel, timeout=timeout
             )
 
+    def log_in_again(self) -> None:
+        """As ``access.HostAccess.log_in_again``."""
+        second = HostLink(
+            self.target,
+            keys=self._keys,
+            credentials=self._credentials,
+            through=self._through,
+            name=self.name,
+        )
+        try:
+            said = second.open().run("echo here", timeout=CHANNEL_TIMEOUT)
+            if "here" not in said.out:
+                raise transient(
+                    self.name,
+                    f"a new login on {self.name} gets no answer",
+                    said=said.why or said.err,
+                )
+        finally:
+            second.close()
+
+    def takes_connection(self, address: str, port: int, seconds: float) -> bool:
+        """Whether a port takes a connection, seen from this host; no answer in time means no.
+
+        Raises:
+            LinkError, HostKeyError, LoginError: this host itself cannot be asked.
+        """
+        transport = self._forwarding(None)
+        try:
+            transport.open_kind(
+                "direct-tcpip", address, port, "127.0.0.1", 0, timeout=seconds
+            ).close()
+        except paramiko.ChannelException:
+            return False
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if transport.is_active():
+                return False
+            raise transient(
+                self.name,
+                f"the connection to {self.name} was lost while {address}:{port} was tried there",
+                said=str(error),
+                do="the connection is made again at the next try",
+            ) from error
+        return True
+
     def open_unix(self, path: str, cancel: threading.Event | None = None) -> paramiko.Channel:
         """A channel to a unix socket on this host. Raises LinkError, CancelledError."""
         transport = self._forwarding(cancel)

@@ -11,6 +11,7 @@ from deiswizard.cluster import fleet
 from deiswizard.cluster.connection import POOL, ClusterConnection, ConnectedHost
 from deiswizard.cluster.lock_key import KEY as LOCK_KEY
 from deiswizard.cluster.lock_key import read_lock
+from deiswizard.cluster.port_tries import told
 from deiswizard.cluster.probe_script import (
     new_marker,
     parse_df,
@@ -141,6 +142,9 @@ def probe_etcd(connection: ClusterConnection) -> tuple[dict[str, Any], tuple[Key
     }, registry
 
 
+NOT_FROM_HERE = (
+    "the hosts are reached through the first one, so nothing can be tried from this machine"
+)
 QUICK_SECONDS = 5.0
 """Within that, no answer means that the connection broke, not that nobody answers."""
 
@@ -164,6 +168,12 @@ def _asked(connection: ClusterConnection, question: Question) -> Answer:
             web = connection.link(question.host).web(question.web)
             code = None if web.status is None else 0
             return Answer.model_validate({**asked, "code": code, "err": web.said, "web": web})
+        if question.tries:
+            found = connection.try_ports(question.host, question.tries)
+            if found is None:
+                return Answer.model_validate({**asked, "code": None, "err": NOT_FROM_HERE})
+            out = told(question.tries, found)
+            return Answer.model_validate({**asked, "code": 0, "out": out})
         result = connection.link(question.host).run(
             question.command, sudo=question.sudo, timeout=question.timeout
         )

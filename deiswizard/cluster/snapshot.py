@@ -196,7 +196,8 @@ class Question(Frozen):
     """A read-only command that a recommendation wants asked on one host during the probe.
 
     ``id`` is unique per host. The answer lands in the snapshot under the same id. With ``web`` a
-    service is asked as its clients would, and ``command`` only says what equals it.
+    service is asked as its clients would, with ``tries`` ports are tried (an empty host: from this
+    machine); then ``command`` only says what equals it.
     """
 
     id: str
@@ -205,6 +206,7 @@ class Question(Frozen):
     sudo: bool = False
     timeout: float = 15.0
     web: WebRequest | None = None
+    tries: tuple[tuple[str, int], ...] = ()
 
 
 def web_question(id: str, request: WebRequest) -> Question:

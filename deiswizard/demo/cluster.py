@@ -23,7 +23,7 @@ from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
-from deiswizard.demo.host import PretendHost
+from deiswizard.demo.host import OPERATOR, PretendHost
 from deiswizard.demo.http_base import LoopbackServer
 from deiswizard.demo.logger import Address, Logger
 from deiswizard.demo.router import Routers
@@ -31,6 +31,8 @@ from deiswizard.demo.s3 import PretendStore
 from deiswizard.demo.scenario import Scenario
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
+
+FLANNEL = '{"Network": "10.244.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}'
 
 
 def _new_key() -> tuple[bytes, paramiko.PKey]:
@@ -67,6 +69,7 @@ class PretendCluster:
         self.placement = platform.place(self.hosts) if self.scenario.platform else {}
         self._give_images()
         platform.fill(self)
+        self.store.put("/coreos.com/network/config", FLANNEL)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
         self.received = folder / "logs.example.com.log"
@@ -187,6 +190,8 @@ class PretendCluster:
         host = self.host_at(seen_from, address)
         if host is None or host.is_down:
             return False
+        if host is not seen_from and host.filter.lets_in(seen_from.address, port) == "closed":
+            return False
         return port == SSH_PORT or host.listens(port)
 
     def dial_outside(self, address: str, port: int) -> socket.socket | None:
@@ -224,6 +229,9 @@ class PretendCluster:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self.hosts[0].filter.lets_in(OPERATOR, SSH_PORT) == "closed":
+                connection.close()
+                continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
                 ServerTransport(connection, self.hosts[0], self).serve()

@@ -13,6 +13,7 @@ from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo import commands_logging as logging
 from deiswizard.demo.commands_data import docker_exec, du, grep, tar
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
+from deiswizard.demo.commands_filter import date, iptables, restore, sed, ss
 from deiswizard.demo.commands_systemd import journalctl, systemctl, systemd_run
 from deiswizard.demo.docker_engine import is_known
 from deiswizard.demo.shell import Process
@@ -154,8 +155,15 @@ def sudo(host: PretendHost, process: Process) -> int:
 
 
 def sh(host: PretendHost, process: Process) -> int:
-    """-c."""
+    """-c, a file, or standard input."""
     words = process.args[1:]
+    if words and not words[0].startswith("-"):
+        text = host.read_file(words[0])
+        if text is None:
+            process.err(f"sh: {words[0]}: No such file or directory\n")
+            return 127
+        lines = text.decode("utf-8", "replace").splitlines()
+        return host.run_words(process, "\n".join(x for x in lines if not x.startswith("#")))
     if words[:1] == ["-c"] and len(words) > 1 and logging.knows(words[1]):
         return logging.play(host, process, words[1])
     if words[:1] == ["-c"] and len(words) > 1:
@@ -197,6 +205,9 @@ def docker(host: PretendHost, process: Process) -> int:
     match words:
         case ["--version"]:
             process.out("Docker version 1.12.6, build 78d1802\n")
+            return 0
+        case ["version"]:
+            process.out("Client:\n Version: 1.12.6\n\nServer:\n Version: 1.12.6\n")
             return 0
         case ["pull", *options]:
             return _docker_pull(host, process, options[-1])
@@ -335,6 +346,13 @@ COMMANDS: dict[str, HostCommand] = {
     "tar": tar,
     "sleep": sleep,
     "systemctl": systemctl,
+    "iptables": iptables,
+    "ip6tables": iptables,
+    "iptables-restore": restore,
+    "ip6tables-restore": restore,
+    "ss": ss,
+    "sed": sed,
+    "date": date,
     "systemd-run": systemd_run,
     "journalctl": journalctl,
     "sudo": sudo,

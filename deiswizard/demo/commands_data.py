@@ -141,13 +141,19 @@ def du(host: PretendHost, process: Process) -> int:
 
 
 def grep(host: PretendHost, process: Process) -> int:
-    """A pattern in a file or in standard input; -q says nothing, -c counts, -o shows what
-    matched, -v what does not, -r looks into every file of folders.
+    """A pattern in a file or in standard input; -q says nothing, -c counts, -o shows what matched, -v what
+    does not, -r looks into every file of folders, -x matches whole lines, -e comes before a pattern.
     """
-    words = [word for word in process.args[1:] if not word.startswith("-")]
-    flags = "".join(word for word in process.args[1:] if word.startswith("-"))
+    given = process.args[1:]
+    at = given.index("-e") + 1 if "-e" in given else None
+    named = [given[at]] if at is not None else []
+    others = [word for n, word in enumerate(given) if at is None or n not in (at - 1, at)]
+    words = [*named, *(word for word in others if not word.startswith("-"))]
+    flags = "".join(word for word in others if word.startswith("-"))
     if "r" in flags:
         return _grep_below(host, process, words[0], words[1:])
+    if "x" in flags:
+        words[0] = f"^(?:{words[0]})$"
     data = host.read_file(words[1]) if len(words) > 1 else process.stdin
     if data is None:
         process.err(f"grep: {words[1]}: No such file or directory\n")

@@ -6,6 +6,7 @@ import shlex
 import threading
 from typing import TYPE_CHECKING
 
+from deiswizard.demo.commands_filter import systemctl_files, systemd_run_later
 from deiswizard.demo.commands_fleetd import fleetd_systemctl
 from deiswizard.demo.shell import Process, Write
 from deiswizard.demo.systemd import number_of
@@ -17,11 +18,13 @@ VERSION = "systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UT
 
 
 def systemctl(host: PretendHost, process: Process) -> int:
-    """Its version, whether units run, and transient units: show, stop, reset-failed."""
+    """Its version, whether units run; transient units; timers, and units that have a file."""
     words = [word for word in process.args[1:] if not word.startswith("--no")]
     of_fleetd = fleetd_systemctl(host, process, words)
     if of_fleetd is not None:
         return of_fleetd
+    if (status := systemctl_files(host, process, words)) is not None:
+        return status
     match words:
         case ["--version"]:
             process.out(VERSION)
@@ -55,6 +58,9 @@ def systemd_run(host: PretendHost, process: Process) -> int:
     if words == ["--version"]:
         process.out(VERSION)
         return 0
+    later = next((w.partition("=")[2] for w in words if w.startswith("--on-active=")), "")
+    if later:
+        return systemd_run_later(host, process, float(later))
     options = [word for word in words if word.startswith("--")]
     command = [word.replace("$$", "$") for word in words if word not in options]
     name = next((word.partition("=")[2] for word in options if word.startswith("--unit=")), "run-1")

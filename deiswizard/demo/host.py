@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deiswizard.demo import router
 from deiswizard.demo.commands import COMMANDS
+from deiswizard.demo.commands_filter import UNITS, Timers, start_unit
 from deiswizard.demo.commands_logging import takes_connections
 from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
@@ -18,6 +19,7 @@ from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.fleetd import Fleetd
 from deiswizard.demo.http_base import Handler, serve_on
+from deiswizard.demo.packet_filter import PacketFilter
 from deiswizard.demo.platform import METADATA, MOUNTS, decorators
 from deiswizard.demo.s3 import S3Handler
 from deiswizard.demo.shell import Process, Shell, Write
@@ -32,6 +34,18 @@ OPERATOR = "203.0.113.50"
 """From where the operator's connections seem to come: an address that is kept for documentation."""
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+IF_INET6 = "/proc/net/if_inet6"
+PUBLISHED: dict[str, tuple[tuple[int, str], ...]] = {
+    "deis-router": ((80, "tcp"), (443, "tcp"), (2222, "tcp"), (9090, "tcp")),
+    "deis-builder": ((2223, "tcp"),),
+    "deis-controller": ((8000, "tcp"),),
+    "deis-database": ((5432, "tcp"),),
+    "deis-logger": ((514, "udp"), (8088, "tcp")),
+    "deis-registry": ((5000, "tcp"),),
+    "deis-store-gateway": ((8888, "tcp"),),
+}
+"""Docker's ``-p`` in Deis's units (deis-facts 0.2)."""
+
 ALMOST_FULL = int(0.4 * GB)
 GATEWAY, GATEWAY_PORT = "deis-store-gateway@1.service", 8888
 
@@ -51,6 +65,9 @@ class PretendHost:
         self.engine_runs = True
         release = cluster.scenario.wrong_release.get(self.name, cluster.scenario.release)
         self.systemd = PretendSystemd()
+        self.filter = PacketFilter(self.published)
+        self.timers = Timers(self)
+        self.enabled: set[str] = set()
         self._lock = threading.Lock()
         self.containers: set[str] = set()
         self.modes: dict[str, str] = {}
@@ -66,6 +83,7 @@ class PretendHost:
                 "/etc/hostname": f"{self.name}\n",
                 BOOT_ID: f"{uuid.uuid4()}\n",
                 "/proc/mounts": self._mounts(),
+                IF_INET6: "fe80000000000000025056fffe000001 02 40 20 80     eth0\n",
                 "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
                 "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
                 **decorators(),
@@ -100,7 +118,27 @@ class PretendHost:
         """Another boot id; nothing of what ran is left."""
         self.write_file(BOOT_ID, f"{uuid.uuid4()}\n".encode())
         self.systemd.reboot()
+        self.timers.clear()
+        self.filter.flush()
+        for unit in sorted(self.enabled):
+            start_unit(self, unit)
         self.cluster.fleet.joined(self)
+
+    def restart_docker(self) -> None:
+        """Docker puts its rules first again; what follows it is started once more."""
+        self.filter.docker_starts()
+        for unit in sorted(self.enabled):
+            if b"PartOf=docker.service" in (self.read_file(f"{UNITS}/{unit}") or b""):
+                start_unit(self, unit)
+
+    def published(self) -> set[tuple[int, str]]:
+        """Ports that Docker passes on to containers here."""
+        return {
+            port
+            for unit, hosts in self.cluster.placement.items()
+            if self in hosts
+            for port in PUBLISHED.get(unit.removesuffix(".service").partition("@")[0], ())
+        }
 
     def read_file(self, path: str) -> bytes | None:
         """A file's content, None when there is none."""

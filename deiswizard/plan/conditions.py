@@ -15,6 +15,7 @@ from deiswizard.plan.fleet_conditions import (
     UnitRunsOn,
     UnitStopped,
 )
+from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
 
 
 class CommandSays(Frozen):
@@ -139,6 +140,9 @@ Condition = Annotated[
     | UnitRunsOn
     | MachinesCarry
     | MetadataIs
-    | WebSays,
+    | WebSays
+    | FreshLogin
+    | PortsTake
+    | ClusterWhole,
     Field(discriminator="kind"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import assert_never
 
+from deiswizard.cluster.port_tries import shown_tries
 from deiswizard.plan.conditions import (
     CommandSays,
     Condition,
@@ -25,6 +26,13 @@ from deiswizard.plan.fleet_conditions import (
 from deiswizard.plan.patterns import as_grep
 from deiswizard.plan.quoting import word
 from deiswizard.plan.reach import Reach
+from deiswizard.plan.reach_conditions import (
+    AnyReach,
+    ClusterWhole,
+    FreshLogin,
+    PortsTake,
+    ReachCondition,
+)
 from deiswizard.plan.script_web import web_says
 from deiswizard.plan.step import shown_condition
 
@@ -98,6 +106,8 @@ class Asking:
             case WebSays():
                 says = web_says(condition, self._on)
                 return f"{{ {says} && sleep 1 && {says}; }}" if condition.steady else says
+            case ReachCondition():
+                return self._reaches(condition)
             case _:
                 assert_never(condition)
 
@@ -115,6 +125,28 @@ class Asking:
         holds = self._rows(condition, f"{rows} END {{ exit bad || n < {wanted} }}")
         again = f"sleep {round(condition.steady)} && {holds}"
         return f"{{ {holds} && {again}; }}" if condition.steady else holds
+
+    def _reaches(self, condition: AnyReach) -> str:
+        """Every command of the runbook is a new login."""
+        match condition:
+            case FreshLogin():
+                return self._on(condition.host, "true")
+            case PortsTake():
+                tries = shown_tries(condition.places)
+                asks = [self._on(host, tries) if host else tries for host in condition.hosts]
+                state = "open" if condition.open else "closed"
+                count = len(condition.hosts) * len(condition.places)
+                is_so = f"/ {state}$/ {{ n++ }} END {{ exit n != {count} }}"
+                return f"{{ {'; '.join(asks)}; }} | awk {word(is_so)}"
+            case ClusterWhole():
+                members = self._on("", "etcdctl cluster-health")
+                is_well = f"/ is healthy/ {{ n++ }} END {{ exit n != {condition.members} }}"
+                machines = self._on("", "fleetctl list-machines --no-legend -l")
+                wanted = " && ".join(
+                    f"printf '%s\\n' \"$said\" | grep -q '^{machine}'"
+                    for machine in condition.machines
+                )
+                return f"{{ {members} | awk {word(is_well)} && said=$({machines}) && {wanted}; }}"
 
     def _row(self, condition: UnitDone | UnitRunning, sub: str) -> str:
         """Fleet's row of a unit on one machine."""

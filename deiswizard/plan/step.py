@@ -41,6 +41,7 @@ from deiswizard.plan.fleet_conditions import (
 from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
 from deiswizard.plan.quoting import SECRET as SECRET
 from deiswizard.plan.quoting import heredoc
+from deiswizard.plan.reach_conditions import ReachCondition, shown_reach
 from deiswizard.plan.step_base import StepBase
 from deiswizard.vocabulary import JobWay
 
@@ -289,6 +290,8 @@ def shown_condition(condition: Condition) -> str:
             return "fleetctl list-units --full --no-legend"
         case WebSays():
             return condition.request.shown
+        case ReachCondition():
+            return shown_reach(condition)
 
 
 def shown(step: Step) -> str:

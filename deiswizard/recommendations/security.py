@@ -1,6 +1,6 @@
-"""5. Security: the routers' firewall, who may reach what, and which app runs where.
+"""5. Security: the routers' firewall, who may reach what, which app runs where; and the hosts' own firewall.
 
-The hosts' own firewall is to join: its choices, findings and steps stand beside those of the routers.
+The hosts' part is in ``firewall_*.py``. Both are judged together; a run sets one of them (``part``).
 """
 
 from __future__ import annotations
@@ -9,9 +9,19 @@ import re
 from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import Evidence, Question, Snapshot
+from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import (
+    firewall_checks,
+    firewall_choices,
+    firewall_facts,
+    firewall_plan,
+    security_choices,
+    security_plan,
+)
 from deiswizard.recommendations import security_tags as tags
-from deiswizard.recommendations.base import Assessment, Finding, Recommendation
-from deiswizard.recommendations.security_choices import check_choices, defaults, named
+from deiswizard.recommendations.base import Assessment, Finding, Problem, Recommendation
+from deiswizard.recommendations.firewall_form import HOSTS
+from deiswizard.recommendations.security_choices import named
 from deiswizard.recommendations.security_facts import (
     ENFORCE,
     ERROR_CODE,
@@ -38,19 +48,37 @@ from deiswizard.recommendations.security_facts import (
 )
 from deiswizard.recommendations.security_form import FIELDS
 from deiswizard.recommendations.security_lists import faults, lets_in, network_of
-from deiswizard.recommendations.security_plan import plan
 from deiswizard.recommendations.security_requests import expected
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
 
 WORST = (Status.AT_RISK, Status.TO_DO, Status.PARTLY, Status.UNKNOWN)
-NOT_JUDGED = "Judged are the routers; the hosts' own firewall is not."
 
 
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     """Who asks, which apps there are, what nginx says, and what every router does by the keys."""
     live = (one.question for one in expected(snapshot, settings_now(snapshot)))
-    return (*facts_questions(snapshot), *live)
+    return (*facts_questions(snapshot), *live, *firewall_facts.questions(snapshot))
+
+
+def defaults(snapshot: Snapshot) -> SecurityChoices:
+    """Both parts as they are or as the documentation recommends; a run sets the routers, unless told."""
+    hosts = firewall_choices.defaults(snapshot)
+    return security_choices.defaults(snapshot).model_copy(update=hosts)
+
+
+def check_choices(snapshot: Snapshot, choices: SecurityChoices) -> tuple[Problem, ...]:
+    """Of the part that is to be set."""
+    if choices.part == HOSTS:
+        return firewall_choices.check_choices(snapshot, choices)
+    return security_choices.check_choices(snapshot, choices)
+
+
+def plan(snapshot: Snapshot, choices: SecurityChoices) -> Plan:
+    """Of the part that is to be set; the other is not touched."""
+    if choices.part == HOSTS:
+        return firewall_plan.plan(snapshot, choices)
+    return security_plan.plan(snapshot, choices)
 
 
 def assess(snapshot: Snapshot) -> Assessment:
@@ -67,6 +95,7 @@ def assess(snapshot: Snapshot) -> Assessment:
         *_lists(snapshot),
         *_live(snapshot),
         *_segregation(snapshot),
+        *firewall_checks.findings(snapshot),
     )
     found = {finding.status for finding in findings}
     status = next((one for one in WORST if one in found), Status.OK)
@@ -74,27 +103,29 @@ def assess(snapshot: Snapshot) -> Assessment:
         recommendation="security",
         status=status,
         now=_now(snapshot),
-        explanation=f"{_words(status)} {NOT_JUDGED}",
+        explanation=_words(status, findings),
         findings=findings,
     )
 
 
-def _words(status: Status) -> str:
+def _words(status: Status, findings: tuple[Finding, ...]) -> str:
     match status:
         case Status.AT_RISK:
             return "Something is not as the settings say, or shuts out more than it should."
         case Status.TO_DO:
-            return "The documentation recommends the routers' firewall; it is off."
+            lacking = "; ".join(one.what for one in findings if one.status is Status.TO_DO)
+            return f"{lacking[:1].upper()}{lacking[1:]}."
         case Status.OK:
-            return "The routers' firewall is on, and does as it should."
+            return "The firewalls of the routers and of the hosts are on, and do as they should."
         case _:
-            return "The settings are as they should be, but the routers did not confirm it."
+            return "Not everything is in place, or could be seen."
 
 
 def _now(snapshot: Snapshot) -> str:
     now = settings_now(snapshot)
     closed = "lists enforced" if now.enforced else "controller listed" if now.listed else "no lists"
-    return f"router firewall {'on' if now.firewall else 'off'}, {closed}"
+    hosts = firewall_checks.summary(snapshot)
+    return f"routers {'on' if now.firewall else 'off'}, {closed}, {hosts}"
 
 
 def _said(snapshot: Snapshot, key: str) -> tuple[Evidence, ...]:
@@ -255,7 +286,9 @@ def _segregation(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def verify(_before: Snapshot, after: Snapshot, choices: SecurityChoices) -> tuple[Check, ...]:
-    """The keys mean what was chosen, and every router does it."""
+    """The keys mean what was chosen, and every router does it; or the hosts' filters do."""
+    if choices.part == HOSTS:
+        return firewall_checks.verify(after, choices)
     now, wanted = settings_now(after), settings_of(choices)
     pairs = [
         ("the firewall is on" if wanted.firewall else "the firewall is off",

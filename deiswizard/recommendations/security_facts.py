@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot
-from deiswizard.recommendations.base import Choices
+from deiswizard.recommendations.firewall_choices import FirewallChoices
+from deiswizard.recommendations.firewall_facts import OPERATOR as OPERATOR
 from deiswizard.recommendations.security_lists import is_address, lets_in, network_of, tidy
 
 ROUTER = "/deis/router"
@@ -27,15 +29,19 @@ NGINX_SAYS = "test is successful"
 WHO = 'echo "$SSH_CONNECTION"'
 LIST_APPS = f"etcdctl ls {SERVICES}"
 
-NGINX, OPERATOR, APPS = "security.nginx", "security.operator", "security.apps"
+NGINX, APPS = "security.nginx", "security.apps"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
-class SecurityChoices(Choices):
-    """The routers' firewall and lists. ``operator_address`` and ``load_balancer`` are written nowhere:
-    they keep the operator from being locked out. ``apps`` and ``tags`` only ask for commands.
+class SecurityChoices(FirewallChoices):
+    """The routers' firewall and lists, and beside it the hosts' firewall: ``part`` is what a run sets, and
+    what belongs to the other part then counts for nothing.
+
+    ``operator_address`` and ``load_balancer`` are written nowhere: they keep the operator from being locked
+    out. ``apps`` and ``tags`` only ask for commands.
     """
 
+    part: Literal["routers", "hosts"] = "routers"
     firewall: bool = True
     error_code: int = Field(default=DEFAULT_CODE, ge=400, le=599)
     controller_whitelist: str = ""

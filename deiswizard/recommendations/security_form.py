@@ -1,4 +1,4 @@
-"""How the routers' guards are asked."""
+"""How Security is asked: which of its two parts, then the fields of that."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations import security_tags as tags
 from deiswizard.recommendations.base import FormField, Option
+from deiswizard.recommendations.firewall_form import FIELDS as HOST_FIELDS
+from deiswizard.recommendations.firewall_form import HOSTS, PART, ROUTERS, only
 from deiswizard.recommendations.security_facts import app_list, apps_of, config_set, settings_now
 from deiswizard.recommendations.security_lists import faults
 
@@ -50,7 +52,7 @@ def _has_list(_snapshot: Snapshot, raw: dict[str, Any]) -> bool:
     return bool(str(raw.get("controller_whitelist") or "").strip() or raw.get("enforce_whitelist"))
 
 
-FIELDS = (
+ROUTER_FIELDS = (
     FormField(
         "firewall",
         "Firewall of the routers",
@@ -123,3 +125,5 @@ FIELDS = (
         shown=lambda snapshot, raw: bool(tags.metadata(snapshot)),
     ),
 )
+
+FIELDS = (PART, *only(ROUTERS, ROUTER_FIELDS), *only(HOSTS, HOST_FIELDS))

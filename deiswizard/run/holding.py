@@ -25,6 +25,7 @@ from deiswizard.plan.fleet_conditions import (
     UnitRunsOn,
     UnitStopped,
 )
+from deiswizard.plan.reach_conditions import ReachCondition
 from deiswizard.run.context import Context
 from deiswizard.run.fleet_machines import machines_carry, metadata_is
 from deiswizard.run.fleet_units import (
@@ -34,6 +35,7 @@ from deiswizard.run.fleet_units import (
     unit_runs_on,
     unit_stopped,
 )
+from deiswizard.run.reaching import reach_holds
 
 ASK_SECONDS = 30.0
 """How long a wait's question may take; a guard's has the time of its step."""
@@ -97,6 +99,8 @@ def holds_now(
                 return metadata_is(condition, context)
             case WebSays():
                 return _web_says(condition, context)
+            case ReachCondition():
+                return reach_holds(condition, context)
     except NeverHoldsError:
         raise
     except WizardError as error:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,9 @@ class RealCluster:
 
     def fleet(self) -> MemoryFleet:
         return MemoryFleet()
+
+    def try_ports(self, host: str, places: Sequence[tuple[str, int]]) -> tuple[bool, ...] | None:
+        return None
 
     def machine_ids(self) -> frozenset[str]:
         return frozenset()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from deiswizard.cluster.snapshot import Evidence, Snapshot, Trouble
+from deiswizard.cluster.snapshot import EtcdFacts, Evidence, Snapshot, Trouble
 from deiswizard.plan.plan import Plan
 from deiswizard.recommendations import security
 from deiswizard.recommendations.logs_units import AGENTS, agent_unit
@@ -20,7 +20,7 @@ from tests.builders import ANN, NOW, host, snapshot
 from tests.screens.backups import copying, data_session, verified
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
-from tests.unit import logging_world, planes_world, security_world
+from tests.unit import firewall_world, logging_world, planes_world, security_world
 from tests.unit.test_tls import look as at_routers
 
 SIZES = [(80, 24), (120, 40)]
@@ -78,6 +78,18 @@ def guarded(events: Callable[[Plan], list[e.Event]] | None = None) -> FakeSessio
     )
 
 
+def open_hosts() -> FakeSession:
+    """Hosts without a firewall, whose routers are guarded."""
+    members = firewall_world.members(security_world.hosts())
+    return FakeSession(
+        security_world.world(
+            {"firewall/enabled": "true"},
+            filters=firewall_world.bare_answers(),
+            etcd=EtcdFacts(version="2.3.8", index=48213, healthy=True, members=members),
+        )
+    )
+
+
 Steps = Callable[[Pilot[Any]], Any]
 
 
@@ -120,6 +132,19 @@ def proven(plan: Plan, *, ok: bool = True) -> list[e.Event]:
     return [*steps, e.Verified(at=NOW + 2, checks=checks), end]
 
 
+async def choose_hosts(pilot: Pilot[Any]) -> None:
+    """The other part of Security."""
+    await choose(pilot)
+    await pilot.press("down", "space")
+    await until_text(pilot, "Firewall on every host", "Who may log in over ssh")
+
+
+async def preview_hosts(pilot: Pilot[Any]) -> None:
+    await choose_hosts(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "[ Changes")
+
+
 async def verify_security(pilot: Pilot[Any]) -> None:
     await preview(pilot)
     await pilot.press("enter")
@@ -135,7 +160,7 @@ async def security_impact(pilot: Pilot[Any]) -> None:
 async def locked_out(pilot: Pilot[Any]) -> None:
     """The list without the operator, and enforced though an app has none."""
     await choose(pilot)
-    await pilot.press("tab", "tab")
+    await pilot.press("tab", "tab", "tab")
     await pilot.press("home", *["delete"] * (len(security_world.ME) + 4))
     await pilot.press("tab", "tab", "tab", "space")
     await until_text(pilot, "has no list", "mend the field")
@@ -254,6 +279,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "preview-logging": (lambda: FakeSession(watched()), "logging", preview),
     "choose-security": (guarded, "security", choose),
     "choose-security-locked-out": (guarded, "security", locked_out),
+    "choose-security-hosts": (open_hosts, "security", choose_hosts),
+    "preview-security-hosts": (open_hosts, "security", preview_hosts),
     "preview-security": (guarded, "security", preview),
     "preview-security-commands": (guarded, "security", security_commands),
     "preview-security-impact": (guarded, "security", security_impact),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deiswizard.cluster.access import ByteSink, CommandResult, EtcdNode, LayerReport, LineSink
-from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact
+from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, Member
 from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.demo.shell import Write
 from deiswizard.errors import CancelledError, LinkError, PlanStaleError, ServiceError
@@ -65,6 +65,7 @@ class MemoryHost:
     tunnels: dict[tuple[str, int], int] = field(default_factory=dict)
     webs: list[WebAnswer] = field(default_factory=lambda: [WebAnswer(said="nothing there")])
     asked_web: list[WebRequest] = field(default_factory=list)
+    logins: list[Exception | None] = field(default_factory=list)
 
     def run(
         self,
@@ -119,6 +120,11 @@ class MemoryHost:
         if (host, port) not in self.tunnels:
             raise LinkError(self.name, f"{host}:{port} cannot be reached from there")
         return socket.create_connection(("127.0.0.1", self.tunnels[host, port]), timeout=LIMIT)
+
+    def log_in_again(self) -> None:
+        """``logins`` are the errors that new logins meet in turn; None: it works."""
+        if error := self.logins.pop(0) if self.logins else None:
+            raise error
 
     def upload(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> str:
         self.files[path] = content
@@ -198,6 +204,7 @@ class MemoryEtcd:
     asked: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
     ends: dict[str, float] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
     _one: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, key: str, *, quorum: bool = False) -> KeyFact | None:
@@ -251,7 +258,7 @@ class MemoryEtcd:
             raise PlanStaleError((f"{key} was written",))
 
     def facts(self) -> EtcdFacts:
-        return EtcdFacts(index=self.index)
+        return EtcdFacts(index=self.index, members=self.members)
 
 
 class MemoryCluster:
@@ -266,6 +273,7 @@ class MemoryCluster:
         }
         self.store = MemoryEtcd()
         self.fleetd = MemoryFleet()
+        self.open_ports: set[tuple[str, int]] | None = None
         self.machines = frozenset(f"{name}-machine" for name in names)
 
     def host(self, name: str) -> MemoryHost:
@@ -284,6 +292,12 @@ class MemoryCluster:
 
     def machine_ids(self) -> frozenset[str]:
         return self.machines
+
+    def try_ports(self, host: str, places: Sequence[tuple[str, int]]) -> tuple[bool, ...] | None:
+        """``open_ports`` are open from everywhere; None: this machine reaches no host itself."""
+        if self.open_ports is None and not host:
+            return None
+        return tuple(place in (self.open_ports or ()) for place in places)
 
     def commands(self) -> list[str]:
         """``host: command`` in the order in which they came."""

@@ -18,6 +18,7 @@ from deiswizard.recommendations.security_facts import (
 )
 from deiswizard.recommendations.security_requests import expected
 from tests.builders import all_images, answered, host, snapshot
+from tests.unit import firewall_world
 
 ME = "203.0.113.50"
 DOMAIN = "demo.example.com"
@@ -42,9 +43,10 @@ def world(
     apps: tuple[str, ...] = ("blog", "shop"),
     nginx: int = 0,
     units: tuple[Unit, ...] = (),
+    filters: tuple[Answer, ...] | None = None,
     **changes: Any,
 ) -> Snapshot:
-    """``keys`` below /deis/router, or whole; ``lists`` by app; ``says`` the status by question, where it is not
+    """``filters`` are the hosts' packet filters, by default those of hosts with our firewall. ``keys`` below /deis/router, or whole; ``lists`` by app; ``says`` the status by question, where it is not
     what the settings ask for.
     """
     values = {"/deis/platform/domain": DOMAIN}
@@ -79,7 +81,8 @@ def world(
         web = WebAnswer(status=status)
         code = None if status is None else 0
         answers.append(Answer(id=one.id, host=one.host, command="curl", code=code, web=web))
-    return now.model_copy(update={"answers": (*answered(), *answers)})
+    on_hosts = firewall_world.closed_answers() if filters is None else filters
+    return now.model_copy(update={"answers": (*answered(), *answers, *on_hosts)})
 
 
 def choose(**more: Any) -> SecurityChoices:

@@ -14,9 +14,17 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.web import WebRequest
 from deiswizard.inventory import Target
 from deiswizard.plan import quoting
-from deiswizard.plan.conditions import CommandSays, DiskRoom, ImagePresent, KeyIs, WebSays
+from deiswizard.plan.conditions import (
+    CommandSays,
+    Condition,
+    DiskRoom,
+    ImagePresent,
+    KeyIs,
+    WebSays,
+)
 from deiswizard.plan.plan import Basis, FileBasis, KeyBasis, Plan
 from deiswizard.plan.reach import Reach, reach_of
+from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
 from deiswizard.plan.script import script
 from deiswizard.plan.step import (
     CommandStep,
@@ -50,7 +58,10 @@ def steps(host: str = "deis-2", text: str = "x", secret: str = "${secret:pass}")
     write, says = Danger.WRITE, CommandSays(host=host, command=text or "true", pattern="^x$")
     asked = WebRequest(host=host, name="deis.example.com", path=f"/{text}")
     sealed = asked.model_copy(update={"tls": True, "port": 443, "headers": (("X-A", text),)})
-    conditions: list[CommandSays | KeyIs | ImagePresent | DiskRoom | WebSays] = [
+    conditions: list[Condition] = [
+        FreshLogin(host=host), ClusterWhole(members=3, machines=("0" * 32,)),
+        PortsTake(hosts=(host, "deis-1"), places=(("10.21.2.11", 22), ("10.21.2.13", 4001))),
+        PortsTake(hosts=("",), places=(("10.21.2.12", 2375),), open=False),
         says, says.model_copy(update={"sudo": True, "pattern": "(?m)^x$"}),
         says.model_copy(update={"pattern": "(?=x)"}), KeyIs(key="/k", value=text),
         KeyIs(key="/k", value=None), ImagePresent(host=host, image="deis/x:v1"),

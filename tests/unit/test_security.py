@@ -41,7 +41,7 @@ def test_it_is_judged_by_the_keys_and_by_what_the_routers_do() -> None:
     odd = {**ON, "firewall/errorCode": "4000"}
     judged(world(odd), Status.AT_RISK, "'4000' is no status from 400 to 599")
     judged(world({**ON, "proxyRealIpCidr": "all"}), Status.AT_RISK, "'all' is no IPv4 network")
-    assert "hosts' own firewall is not" in security.assess(world(ON)).explanation
+    assert "of the routers and of the hosts are on" in security.assess(world(ON)).explanation
 
 
 def test_what_the_keys_say_but_a_router_does_not_do_is_at_risk() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 
 def in_bytes(size: float) -> str:
@@ -32,6 +33,22 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def grouped(number: int) -> str:
+    """``48 377``."""
+    return f"{number:,}".replace(",", " ")
+
+
 def harmless(text: str) -> str:
     """``text`` with ``?`` for everything that is neither a printable character nor a line end."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
+
+MANY = 4
+"""Names that are all told; of more, the first and how many."""
+
+
+def named(names: Sequence[str]) -> str:
+    """``deis-1, deis-2``; ``deis-1, deis-2, deis-3 and 42 more``."""
+    if len(names) <= MANY:
+        return ", ".join(names)
+    return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"

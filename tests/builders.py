@@ -12,12 +12,12 @@ from deiswizard.cluster.snapshot import (
     Image,
     KeyFact,
     Lock,
-    Member,
     Snapshot,
     Unit,
     UnitState,
 )
 from deiswizard.recommendations.registration_facts import ADMINS, LIVE
+from tests.etcd_builders import etcd_answers, members_of
 
 NOW = 1_795_000_000.0
 COMPONENTS = ("builder", "controller", "database", "logger", "logspout", "publisher", "registry")
@@ -85,14 +85,12 @@ def snapshot(*hosts: HostFacts, keys: dict[str, str] | None = None, **changes: A
             version="2.3.8",
             index=48213,
             healthy=True,
-            members=tuple(
-                Member(id=f"{n:016x}", name=h.machine_id, healthy=True, is_leader=n == 0)
-                for n, h in enumerate(hosts)
-            ),
+            members=members_of(hosts),
         ),
         "answers": (
             Answer(id=ADMINS, host="deis-1", command="psql", code=0, out="1\n"),
             Answer(id=LIVE, host="deis-1", command="curl", code=0, out="{}\n400\n"),
+            *etcd_answers(hosts),
         ),
     }
     return Snapshot.model_validate({**fields, **changes})

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side by file; those that use a lab are dealt out to as many workers as there are labs."""
     dealt = itertools.cycle(f"lab-{number}" for number in range(LABS))
     for item in items:
-        needs_lab = "[lab" in item.name or "lab" in getattr(item, "fixturenames", ())
+        needs_lab = "[lab" in item.name or "labs" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group(next(dealt) if needs_lab else str(item.path)))
         if needs_lab:
             item.add_marker(pytest.mark.lab)

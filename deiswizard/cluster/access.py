@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, UnitState
+from deiswizard.cluster.snapshot import EtcdFacts, Image, KeyFact, Member, UnitState
 from deiswizard.cluster.unit_files import UnitOption
 from deiswizard.cluster.web import WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
@@ -206,6 +206,23 @@ class EtcdAccess(Protocol):
 
     def remove(self, key: str, *, expect: int | None) -> None:
         """Remove one key if it stands as expected; as ``put``."""
+        ...
+
+    def members(self) -> tuple[Member, ...]:
+        """The members as the one that answers remembers them, health not asked. Raises ServiceError."""
+        ...
+
+    def add_member(self, peer_url: str) -> Member:
+        """One voter more. It counts against the quorum from now on, whether it starts or not.
+
+        Raises:
+            MemberError: 409 there is one with that peer URL; 400; 500 (then it may still be applied).
+            ServiceError: no answer came.
+        """
+        ...
+
+    def remove_member(self, member_id: str) -> None:
+        """One voter less, for good: its data can never join again. Raises as ``add_member``: 404, 410."""
         ...
 
     def facts(self) -> EtcdFacts:

@@ -31,6 +31,7 @@ HEALTH_TIMEOUT = 3.0
 WATCH_SLICE = 1.0
 PORTS = (2379, 4001)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON = {"Content-Type": "application/json"}
 
 logging.getLogger("etcd").setLevel(logging.CRITICAL)
 
@@ -111,17 +112,24 @@ class EtcdAdapter:
         self._http.clear()
 
     def request(
-        self, method: str, path: str, *, timeout: float = READ_TIMEOUT, **fields: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float = READ_TIMEOUT,
+        json_body: Any = None,
+        **fields: Any,
     ) -> tuple[int, str, dict[str, str]]:
         """One plain request; status, body and headers. Raises ServiceError when none came."""
+        body = json.dumps(json_body) if json_body is not None else urlencode(fields)
         try:
             answer = self._http.request(
                 method,
                 BASE_URL + path,
                 timeout=timeout,
                 retries=False,
-                body=urlencode(fields) if fields else None,
-                headers=FORM if fields else None,
+                body=body or None,
+                headers=(JSON if json_body is not None else FORM) if body else None,
             )
         except WizardError:
             raise
@@ -247,20 +255,48 @@ class EtcdAdapter:
                 return text.removeprefix("etcd ").strip()
             raise ServiceError("something other than etcd answered", said=text[:200]) from None
 
+    def members(self) -> tuple[Member, ...]:
+        """As ``access.EtcdAccess.members``."""
+        status, text, _ = self.request("GET", "/v2/members")
+        try:
+            if status == 200:
+                members = parse_members(json.loads(text))
+                leader = self._leader()
+                return tuple(m.model_copy(update={"is_leader": m.id == leader}) for m in members)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise ServiceError("etcd did not list its members", said=text[:200])
+
+    def add_member(self, peer_url: str) -> Member:
+        """As ``access.EtcdAccess.add_member``."""
+        status, text, _ = self.request(
+            "POST", "/v2/members", timeout=WRITE_TIMEOUT, json_body={"peerURLs": [peer_url]}
+        )
+        try:
+            if status == 201:
+                return parse_members({"members": [json.loads(text)]})[0]
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise MemberError(f"etcd did not add the member {peer_url}", status, text)
+
+    def remove_member(self, member_id: str) -> None:
+        """As ``access.EtcdAccess.remove_member``."""
+        path = f"/v2/members/{quote(member_id, safe='')}"
+        status, text, _ = self.request("DELETE", path, timeout=WRITE_TIMEOUT)
+        if status not in (200, 204):
+            raise MemberError(f"etcd did not remove the member {member_id}", status, text)
+
     def facts(self) -> EtcdFacts:
         """As ``access.EtcdAccess.facts``."""
         version = self.version()
-        status, text, _ = self.request("GET", "/v2/members")
-        if status != 200:
-            raise ServiceError("etcd did not list its members", said=text[:200])
-        members = parse_members(json.loads(text))
-        leader = self._leader()
+        members = self.members()
+        leader = next((member.id for member in members if member.is_leader), None)
         with ThreadPoolExecutor(max(1, len(members)), "etcd-health") as pool:
             healthy = list(pool.map(self._is_healthy, members))
         return EtcdFacts(
             version=version,
             members=tuple(
-                member.model_copy(update={"healthy": ok, "is_leader": member.id == leader})
+                member.model_copy(update={"healthy": ok})
                 for member, ok in zip(members, healthy, strict=True)
             ),
             leader=leader,
@@ -313,6 +349,29 @@ class EtcdError(ServiceError):
             said=f"{self.code}: {said}",
             state=_LATER if self.code == 300 else "the key is as it was",
             do="see whether etcd has a majority of healthy members" if self.code == 300 else "",
+        )
+        self.status = status
+
+
+class MemberError(ServiceError):
+    """What etcd answered to a change of its members, by ``status``.
+
+    409: there is a member with that peer URL; 410: removed before; 404: no such member. After a 500
+    it is not known: without a majority, or within seconds of another join, the same is said
+    (lab.md 1), and what timed out may be applied later.
+    """
+
+    def __init__(self, what: str, status: int, text: str) -> None:
+        try:
+            said = str(json.loads(text)["message"])
+        except (ValueError, KeyError, TypeError):
+            said = text.strip()[:200]
+        is_open = status >= 500
+        super().__init__(
+            what,
+            said=f"{status}: {said}",
+            state=_LATER if is_open else "etcd's members are as they were",
+            do="see whether etcd has a majority of healthy members" if is_open else "",
         )
         self.status = status
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deiswizard.demo import platform, receiver, scenario
 from deiswizard.demo.controller import Controller
 from deiswizard.demo.docker_http import DockerHandler
+from deiswizard.demo.etcd_cluster import PretendEtcd
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.etcd_store import EtcdStore
 from deiswizard.demo.fleet import PretendFleet
@@ -65,7 +66,8 @@ class PretendCluster:
         self.ceph_health = self.scenario.ceph
         self.database = b""
         self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
-        self.members = self.hosts[: self.scenario.members or len(self.hosts)]
+        self.etcd = PretendEtcd(self)
+        self.etcd.begin(self.hosts[: self.scenario.members or len(self.hosts)])
         self.placement = platform.place(self.hosts) if self.scenario.platform else {}
         self._give_images()
         platform.fill(self)
@@ -213,6 +215,8 @@ class PretendCluster:
         self.host_keys[host.name] = _new_key()[1]
         self.hosts.append(host)
         self._write_known_hosts()
+        host.etcd.files_of_proxy([voter.peer_url for voter in self.etcd.members.listed()])
+        host.etcd.start()
         platform.register(self, host)
         self.fleet.joined(host)
         return host

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo import commands_logging as logging
+from deiswizard.demo.commands_curl import curl
 from deiswizard.demo.commands_data import docker_exec, du, grep, tar
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
 from deiswizard.demo.commands_filter import date, iptables, restore, sed, ss
@@ -112,16 +112,40 @@ def sha256sum(host: PretendHost, process: Process) -> int:
 
 
 def mv(host: PretendHost, process: Process) -> int:
-    """One file."""
-    paths = [word for word in process.args[1:] if not word.startswith("-")]
-    data = host.read_file(paths[0])
-    if data is None:
-        process.err(f"mv: cannot stat '{paths[0]}': No such file or directory\n")
+    """A file or a folder; with --backup=numbered what is there is moved out of the way."""
+    flags = {word for word in process.args[1:] if word.startswith("-")}
+    old, new = (word.rstrip("/") for word in process.args[1:] if word not in flags)
+    moved = host.below(old)
+    if not moved:
+        process.err(f"mv: cannot stat '{old}': No such file or directory\n")
         return 1
-    host.write_file(paths[1], data)
-    host.remove_file(paths[0])
-    host.modes[paths[1]] = host.modes.pop(paths[0], "644")
+    if "--backup=numbered" in flags and host.below(new):
+        number = next(n for n in range(1, 1000) if not host.below(f"{new}.~{n}~"))
+        _move(host, new, f"{new}.~{number}~")
+    _move(host, old, new)
     return 0
+
+
+def _move(host: PretendHost, old: str, new: str) -> None:
+    for path in host.below(old):
+        data = host.read_file(path)
+        assert data is not None
+        place = new + path.removeprefix(old)
+        host.write_file(place, data)
+        host.remove_file(path)
+        host.modes[place] = host.modes.pop(path, "644")
+
+
+def touch(host: PretendHost, process: Process) -> int:
+    """Files that are there, empty where they were not."""
+    for path in process.args[1:]:
+        host.write_file(path, b"", appends=True)
+    return 0
+
+
+def mountpoint(host: PretendHost, process: Process) -> int:
+    """-q."""
+    return 0 if host.is_mount(process.args[-1]) else 1
 
 
 def rm(host: PretendHost, process: Process) -> int:
@@ -175,28 +199,6 @@ def sleep(host: PretendHost, process: Process) -> int:
     """At the speed of the pretend cluster."""
     process.sleep(float(process.args[1]) if len(process.args) > 1 else 0)
     return 0
-
-
-def curl(host: PretendHost, process: Process) -> int:
-    """The pretend controller and registries; whatever else is refused."""
-    words = process.args[1:]
-    url = next((word for word in words if word.startswith("http")), "")
-    form = words[words.index("-w") + 1] if "-w" in words else ""
-    match = re.match(r"https?://([^/:]+)(?::(\d+))?(/.*)?$", url)
-    path = (match[3] or "/") if match else ""
-    status, body = 0, ""
-    controller = host.cluster.store.value("/deis/controller/host")
-    if match and path == "/v1/auth/register" and match[1] == controller:
-        status, body = host.cluster.controller.register()
-    elif match and path == "/v2/" and not match[1].startswith("unreachable"):
-        status, body = 401, '{"errors":[{"code":"UNAUTHORIZED"}]}'
-    if "-o" not in words:
-        process.out(body)
-    if not status and "-sS" in words:
-        where = match[1] if match else url
-        process.err(f"curl: (7) Failed to connect to {where}: Connection refused\n")
-    process.out(form.replace("\\n", "\n").replace("%{http_code}", f"{status:03d}"))
-    return 0 if status else 7
 
 
 def docker(host: PretendHost, process: Process) -> int:
@@ -336,6 +338,8 @@ COMMANDS: dict[str, HostCommand] = {
     "df": df,
     "sha256sum": sha256sum,
     "mv": mv,
+    "mountpoint": mountpoint,
+    "touch": touch,
     "rm": rm,
     "install": install,
     "head": lines_of,

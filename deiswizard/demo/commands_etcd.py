@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from deiswizard.cluster.probe_script import release_value
 from deiswizard.cluster.unit_files import options_of
+from deiswizard.demo.etcd_members import MembershipError
 from deiswizard.demo.etcd_store import StoreError
 from deiswizard.demo.shell import Process
 from deiswizard.demo.starting import install, start, stop, uninstall
@@ -45,7 +46,7 @@ def etcdctl(host: PretendHost, process: Process) -> int:
     if words[:1] == ["--version"]:
         process.out("etcdctl version 2.3.8\n")
         return 0
-    if not host.has_etcdctl:
+    if not host.has_etcdctl or not host.etcd.mode:
         process.err(
             "Error:  client: etcd cluster is unavailable or misconfigured\n"
             "error #0: dial tcp 127.0.0.1:2379: getsockopt: connection refused\n"
@@ -72,14 +73,10 @@ def etcdctl(host: PretendHost, process: Process) -> int:
                 path = next((word for word in flags if word.startswith("/")), "/")
                 node = store.get(path, recursive="--recursive" in flags)["node"]
                 _ls(node, process)
-            case ["member", "list"]:
-                for member in host.cluster.members:
-                    leads = "true" if member is host.cluster.members[0] else "false"
-                    process.out(
-                        f"{member.member_id}: name={member.machine_id} "
-                        f"peerURLs=http://{member.address}:2380 "
-                        f"clientURLs=http://{member.address}:2379 isLeader={leads}\n"
-                    )
+            case ["member", *rest]:
+                return _member(host, process, rest)
+            case ["backup", "--data-dir", source, "--backup-dir", target]:
+                return _backup(host, process, source, target)
             case ["cluster-health"]:
                 return _health(host, process)
             case _:
@@ -116,21 +113,69 @@ def _ls(node: dict[str, object], process: Process) -> None:
         _ls(child, process)
 
 
+def _member(host: PretendHost, process: Process, words: list[str]) -> int:
+    """list, add and remove."""
+    etcd = host.cluster.etcd
+    etcd.settle()
+    leader = etcd.leader()
+    try:
+        match words:
+            case ["list"]:
+                for voter in etcd.members.listed():
+                    is_new = not voter.name
+                    names = "" if is_new else f"name={voter.name} "
+                    leads = "true" if voter is leader else "false"
+                    end = "" if is_new else f" clientURLs={voter.client_url} isLeader={leads}"
+                    mark = "[unstarted]" if is_new else ""
+                    process.out(f"{voter.id}{mark}: {names}peerURLs={voter.peer_url}{end}\n")
+            case ["add", name, url]:
+                voter = etcd.add(url)
+                process.out(f"Added member named {name} with ID {voter.id} to cluster\n")
+            case ["remove", name]:
+                etcd.remove(name)
+                process.out(f"Removed member {name} from cluster\n")
+            case _:
+                process.err("etcdctl: unknown member command\n")
+                return 3
+    except MembershipError as error:
+        process.err(f"{error.message}\n")
+        return 1
+    return 0
+
+
+def _backup(host: PretendHost, process: Process, source: str, target: str) -> int:
+    """A member's files copied."""
+    files = host.below(f"{source}/member")
+    if not files:
+        process.err(f"open {source}/member/snap: no such file or directory\n")
+        return 1
+    for path in files:
+        host.write_file(target + path.removeprefix(source), host.read_file(path) or b"")
+    return 0
+
+
 def _health(host: PretendHost, process: Process) -> int:
-    """Exit status 0 as long as any one member is healthy."""
+    """Exit status 0 as long as any one member is healthy. A proxy answers in a dead voter's place."""
+    cluster = host.cluster
+    cluster.etcd.settle()
     bad = 0
-    for member in host.cluster.members:
-        url = f"http://{member.address}:2379"
-        if member.name in host.cluster.scenario.unhealthy_members:
+    voters = cluster.etcd.members.listed()
+    for voter in voters:
+        if not voter.client_url:
             bad += 1
-            process.out(
-                f"member {member.member_id} is unhealthy: got unhealthy result from {url}\n"
-            )
+            process.out(f"member {voter.id} is unreachable: no available published client urls\n")
+            continue
+        there = next((one for one in cluster.hosts if one.client_url == voter.client_url), None)
+        if there is not None and not there.is_down and there.etcd.mode:
+            url = voter.client_url
+            process.out(f"member {voter.id} is healthy: got healthy result from {url}\n")
         else:
-            process.out(f"member {member.member_id} is healthy: got healthy result from {url}\n")
-    healthy = bad <= (len(host.cluster.members) - 1) // 2
-    process.out(f"cluster is {'healthy' if healthy else 'unhealthy'}\n")
-    return 0 if bad < len(host.cluster.members) else 5
+            bad += 1
+            urls = f"[{voter.client_url}]"
+            process.out(f"member {voter.id} is unreachable: {urls} are all unreachable\n")
+    is_healthy = cluster.etcd.members.has_quorum
+    process.out(f"cluster is {'healthy' if is_healthy else 'unhealthy'}\n")
+    return 0 if bad < len(voters) else 5
 
 
 def fleetctl(host: PretendHost, process: Process) -> int:

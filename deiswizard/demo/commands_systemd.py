@@ -20,6 +20,8 @@ VERSION = "systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UT
 def systemctl(host: PretendHost, process: Process) -> int:
     """Its version, whether units run; transient units; timers, and units that have a file."""
     words = [word for word in process.args[1:] if not word.startswith("--no")]
+    if words == ["daemon-reload"]:
+        host.etcd.reload()
     of_fleetd = fleetd_systemctl(host, process, words)
     if of_fleetd is not None:
         return of_fleetd
@@ -29,6 +31,14 @@ def systemctl(host: PretendHost, process: Process) -> int:
         case ["--version"]:
             process.out(VERSION)
             return 0
+        case ["show", "etcd2" | "etcd2.service", *options]:
+            for name, value in host.etcd.properties().items():
+                if name in options:
+                    process.out(f"{name}={value}\n")
+            return 0
+        case ["start" | "stop" | "restart" as verb, "etcd2" | "etcd2.service"]:
+            status = _etcd(host, process, verb)
+            return 0 if "--no-block" in process.args else status
         case ["show", unit, *options]:
             wanted = [word for word in options if word != "-p"]
             for name, value in host.systemd.show(unit).items():
@@ -49,6 +59,25 @@ def systemctl(host: PretendHost, process: Process) -> int:
             return 0 if host.systemd.stop(unit) else 1
     host.cluster.note_unknown(shlex.join(process.args))
     process.err("Failed to connect to bus: this is more than a pretend systemd knows\n")
+    return 1
+
+
+ETCD_SECONDS = 1.0
+"""How long etcd takes to be ready, at speed 1."""
+
+
+def _etcd(host: PretendHost, process: Process, verb: str) -> int:
+    """Type=notify: what does not get ready has failed."""
+    if verb in ("stop", "restart"):
+        host.etcd.stop()
+    if verb == "stop":
+        return 0
+    process.sleep(ETCD_SECONDS)
+    if host.etcd.start():
+        return 0
+    process.err(
+        "Job for etcd2.service failed because the control process exited with error code.\n"
+    )
     return 1
 
 

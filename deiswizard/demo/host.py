@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from deiswizard.cluster.etcd_host import GRACEFUL
 from deiswizard.demo import router
 from deiswizard.demo.commands import COMMANDS
 from deiswizard.demo.commands_filter import UNITS, Timers, start_unit
@@ -16,6 +17,7 @@ from deiswizard.demo.commands_logging import takes_connections
 from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_http import EtcdHandler
+from deiswizard.demo.etcd_service import CLOUDINIT, EtcdService
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.fleetd import Fleetd
 from deiswizard.demo.http_base import Handler, serve_on
@@ -32,6 +34,9 @@ GB = 1_000_000_000
 DISK = 40 * GB
 OPERATOR = "203.0.113.50"
 """From where the operator's connections seem to come: an address that is kept for documentation."""
+
+DISCOVERY = "https://discovery.etcd.io/5d1e77aa0c3b4f6f9a1e2d3c4b5a6978"
+"""A service that is gone: what asks it does not start."""
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 IF_INET6 = "/proc/net/if_inet6"
@@ -56,9 +61,10 @@ class PretendHost:
     def __init__(self, cluster: PretendCluster, number: int) -> None:
         self.cluster = cluster
         self.name = f"deis-{number}"
+        self.number = number
         self.address = f"10.21.2.{10 + number}"
+        self.peer_url, self.client_url = (f"http://{self.address}:{port}" for port in (2380, 2379))
         self.machine_id = hashlib.md5(f"pretend {number}".encode()).hexdigest()
-        self.member_id = hashlib.md5(f"member {number}".encode()).hexdigest()[:16]
         self.is_down = self.name in cluster.scenario.down
         free = ALMOST_FULL if self.name in cluster.scenario.almost_full else DISK - 3 * GB
         self.engine = DockerEngine(free, DISK, cluster.speed)
@@ -67,7 +73,7 @@ class PretendHost:
         self.systemd = PretendSystemd()
         self.filter = PacketFilter(self.published)
         self.timers = Timers(self)
-        self.enabled: set[str] = set()
+        self.enabled: set[str] = {GRACEFUL} if cluster.scenario.graceful else set()
         self._lock = threading.Lock()
         self.containers: set[str] = set()
         self.modes: dict[str, str] = {}
@@ -89,14 +95,35 @@ class PretendHost:
                 **decorators(),
             }.items()
         }
+        self.write_file(CLOUDINIT, self._cloudinit().encode())
+        self.etcd = EtcdService(self, cluster.scenario.etcd_data)
+        self.etcd.reload()
         carried = {**METADATA, **cluster.scenario.metadata.get(self.name, {})}
         self.fleetd = Fleetd(self, ",".join(f"{key}={value}" for key, value in carried.items()))
+        if GRACEFUL in self.enabled:
+            self._files[f"/etc/systemd/system/{GRACEFUL}"] = b"[Service]\nType=oneshot\nExecStart=true\n"
         self._shell = Shell(
             {name: functools.partial(command, self) for name, command in COMMANDS.items()},
             self.read_file,
             self.write_file,
             cluster.note_unknown,
         )
+
+    def _cloudinit(self) -> str:
+        """What cloudinit writes for etcd2 at every boot."""
+        variables = {
+            "ETCD_ADVERTISE_CLIENT_URLS": self.client_url,
+            "ETCD_DISCOVERY": DISCOVERY,
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS": self.peer_url,
+            "ETCD_LISTEN_CLIENT_URLS": "http://0.0.0.0:2379,http://0.0.0.0:4001",
+            "ETCD_LISTEN_PEER_URLS": self.peer_url,
+        }
+        lines = (f'Environment="{name}={value}"\n' for name, value in variables.items())
+        return "[Service]\n" + "".join(lines)
+
+    def is_mount(self, path: str) -> bool:
+        """Whether a disk of its own is mounted there: what etcd has on AWS."""
+        return path == "/media/etcd"
 
     def _mounts(self) -> str:
         """CephFS where the store-volume runs."""
@@ -118,6 +145,7 @@ class PretendHost:
         """Another boot id; nothing of what ran is left."""
         self.write_file(BOOT_ID, f"{uuid.uuid4()}\n".encode())
         self.systemd.reboot()
+        self.etcd.reboot()
         self.timers.clear()
         self.filter.flush()
         for unit in sorted(self.enabled):
@@ -159,6 +187,10 @@ class PretendHost:
         with self._lock:
             return self._files.pop(path, None) is not None
 
+    def below(self, path: str) -> tuple[str, ...]:
+        """A file itself, or every file below a folder."""
+        return tuple(p for p in self.files() if p == path or p.startswith(f"{path}/"))
+
     def files(self) -> tuple[str, ...]:
         """Every path."""
         return tuple(self._files)
@@ -195,7 +227,7 @@ class PretendHost:
 
     def handler_for_port(self, port: int) -> Callable[..., Handler] | None:
         """What speaks plain HTTP on a port of this host, besides the router."""
-        if port in (2379, 4001):
+        if port in (2379, 4001) and self.etcd.mode:
             return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375 and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)

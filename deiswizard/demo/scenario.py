@@ -18,7 +18,9 @@ class Scenario(Frozen):
     """A pretend cluster before anything is done to it. Hosts are named deis-1, deis-2 ...
 
     ``metadata`` is what a host carries in fleet besides its planes. ``platform`` False: Deis is not
-    installed yet; ``stateless``: it has no Ceph and no database of its own. ``images`` says which images a host has: those of the components that run there, or all.
+    installed yet; ``stateless``: it has no Ceph and no database of its own. ``members`` are how many hosts
+    etcd's discovery made members (0: all); ``etcd_data`` is its data directory; ``graceful``: a host leaves
+    etcd when it is shut down. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -32,7 +34,8 @@ class Scenario(Frozen):
     down: tuple[str, ...] = ()
     changed_keys: tuple[str, ...] = ()
     almost_full: tuple[str, ...] = ()
-    unhealthy_members: tuple[str, ...] = ()
+    etcd_data: str = "/var/lib/etcd2"
+    graceful: bool = False
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
     store_admin: bool = False

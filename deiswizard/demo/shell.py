@@ -1,7 +1,8 @@
 """A small shell: enough of ``sh`` for the commands that the wizard and a curious person send.
 
 Knows ``;`` ``&&`` ``||`` ``|``, quotes, ``>`` ``>>`` ``<`` ``2>`` ``2>&1``, ``NAME=value`` before a
-command, ``$NAME`` and ``for NAME in ...; do ...; done``. A command that does not exist answers 127, as in any shell.
+command, ``$NAME``, ``${NAME#word}``, ``$(...)`` outside quotes, ``set -e`` and
+``for NAME in ...; do ...; done``. A command that does not exist answers 127, as in any shell.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ FileRead = Callable[[str], bytes | None]
 FileWrite = Callable[[str, bytes, bool], bool]
 
 OPERATORS = {";", "&&", "||", "|", "&"}
+ERREXIT = "set -e"
+"""Among the variables, where no name can be that."""
+
 REDIRECT = re.compile(r"^\d?(>>|>|<)(&\d)?$")
 
 
@@ -99,6 +103,8 @@ class Shell:
                 return 130
             if runs and pipeline[-1][:1] == ["exit"]:
                 return status
+            if operator == ";" and runs and status and process.environ.get(ERREXIT):
+                return status
         return status
 
     def _pipeline(self, pipeline: list[list[str]], process: Process) -> int:
@@ -116,6 +122,10 @@ class Shell:
         args: list[str] = []
         redirects: list[tuple[str, str]] = []
         index = 0
+        words = [self._substituted(word, process) for word in words]
+        if words == ["set", "-e"]:
+            process.environ[ERREXIT] = "on"
+            return 0
         while index < len(words):
             word = words[index]
             if REDIRECT.match(word):
@@ -158,6 +168,16 @@ class Shell:
                 return 1
         return status
 
+    def _substituted(self, word: str, process: Process) -> str:
+        """What ``$(...)`` outside quotes prints, in its place as one word."""
+        while (start := _unquoted(word, "$(")) >= 0:
+            end = _end_of_substitution(word, start)
+            held: list[str] = []
+            inner = Process([], held.append, process.err, b"", dict(process.environ), process.gone, process.speed)  # fmt: skip
+            self.run(word[start + 2 : end], inner)
+            word = word[:start] + shlex.quote("".join(held).rstrip("\n")) + word[end + 1 :]
+        return word
+
     def _call(self, process: Process) -> int:
         name = process.args[0]
         command = self._commands.get(name) or self._commands.get(name.rpartition("/")[2])
@@ -183,6 +203,10 @@ def _tokens(text: str) -> list[str]:
         elif char == "\\" and index + 1 < len(text):
             word += text[index : index + 2]
             index += 2
+        elif text.startswith("$(", index):
+            end = _end_of_substitution(text, index)
+            word += text[index : end + 1]
+            index = end + 1
         elif char.isspace():
             found, word = [*found, word] if word else found, ""
             if char == "\n":
@@ -199,6 +223,35 @@ def _tokens(text: str) -> list[str]:
             word += char
             index += 1
     return [*found, word] if word else found
+
+
+def _unquoted(word: str, what: str) -> int:
+    """Where something stands outside quotes; -1: nowhere."""
+    index = 0
+    while index < len(word):
+        if word.startswith(what, index):
+            return index
+        if word[index] in "'\"":
+            index = word.find(word[index], index + 1)
+            if index < 0:
+                return -1
+        index += 1
+    return -1
+
+
+def _end_of_substitution(text: str, start: int) -> int:
+    """Where the ``)`` of a ``$(`` stands."""
+    index, depth = start + 2, 1
+    while index < len(text):
+        if text[index] in "'\"":
+            index = text.find(text[index], index + 1)
+            if index < 0:
+                break
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if not depth:
+            return index
+        index += 1
+    return len(text)
 
 
 def _end_of_loop(words: list[str], start: int) -> int:
@@ -230,6 +283,9 @@ def _plain(word: str, environ: Mapping[str, str]) -> str:
             out, index = out + _variables(inside, environ), end + 1
         elif char == "\\":
             out, index = out + word[index + 1 : index + 2], index + 2
+        elif char == "$" and (match := re.match(r"\$\{([A-Za-z_]\w*)#([^}]*)\}", word[index:])):
+            value = environ.get(match[1], "").removeprefix(match[2])
+            out, index = out + value, index + len(match[0])
         elif char == "$" and (match := re.match(r"\$\{?([A-Za-z_]\w*|\?)\}?", word[index:])):
             out, index = out + environ.get(match[1], ""), index + len(match[0])
         else:

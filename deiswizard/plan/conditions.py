@@ -9,6 +9,7 @@ from pydantic import Field
 
 from deiswizard.cluster.web import OK, WebAnswer, WebRequest
 from deiswizard.frozen import Frozen
+from deiswizard.plan.etcd_stands import EtcdStands
 from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
@@ -90,6 +91,13 @@ class UnitGone(Frozen):
     unit: str
 
 
+class MemberListed(Frozen):
+    """etcd lists a member of exactly that id."""
+
+    kind: Literal["member-listed"] = "member-listed"
+    id: str
+
+
 RELOADED = 0.5
 """Seconds after which no worker of before answers any more: a reload starts nginx' new workers 0.1 s
 before it ends the old ones, and until then it is chance who answers."""
@@ -143,6 +151,8 @@ Condition = Annotated[
     | WebSays
     | FreshLogin
     | PortsTake
-    | ClusterWhole,
+    | ClusterWhole
+    | EtcdStands
+    | MemberListed,
     Field(discriminator="kind"),
 ]

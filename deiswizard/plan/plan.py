@@ -81,14 +81,25 @@ class FileBasis(Frozen):
     sha256: str
 
 
+class MemberBasis(Frozen):
+    """A member of etcd as the plan saw it."""
+
+    id: str
+    peer_url: str
+
+
 class Basis(Frozen):
-    """What a plan was made from. Before it runs, all of this is read again and must be the same."""
+    """What a plan was made from. Before it runs, all of this is read again and must be the same.
+
+    ``members`` empty: etcd's members do not matter to it.
+    """
 
     taken_at: float
     etcd_index: int = 0
     keys: tuple[KeyBasis, ...] = ()
     files: tuple[FileBasis, ...] = ()
     machines: tuple[str, ...] = ()
+    members: tuple[MemberBasis, ...] = ()
 
 
 class Plan(Frozen):
@@ -97,7 +108,8 @@ class Plan(Frozen):
     ``choices`` are the choices it was made from, as JSON without secrets. ``undo`` are the stages
     that take it back, what was done last first; empty when ``impact.undo`` says that it cannot be or
     needs not be. ``undo_of`` is the run that an undo takes back. ``fingerprints`` tell what was read
-    on the operator's machine from anything else that stands there later.
+    on the operator's machine from anything else that stands there later. ``no_lock`` says why it is run
+    without the cluster's lock; empty: with it.
     """
 
     version: Literal[1] = 1
@@ -113,6 +125,7 @@ class Plan(Frozen):
     fingerprints: dict[str, str] = Field(default_factory=dict)
     is_undo: bool = False
     undo_of: str = ""
+    no_lock: str = ""
 
     @model_validator(mode="after")
     def _undo_goes_backwards(self) -> Plan:

@@ -9,6 +9,7 @@ from typing import assert_never
 from deiswizard import __version__
 from deiswizard.plan import preview
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Basis, Plan, Stage
 from deiswizard.plan.quoting import SECRET, comment, heredoc, printf, variable, word
@@ -198,9 +199,13 @@ class Writer(Asking):
         failed = f"|| stop {word(comment(f'{where}: {step.title}: this failed'))}"
         match step:
             case CommandStep():
-                yield from self._fed(
-                    step.host, as_run(step.command, sudo=step.sudo), step.stdin, failed
-                )
+                fed = self._fed(step.host, as_run(step.command, sudo=step.sudo), step.stdin, failed)
+                if step.unless is None:
+                    yield from fed
+                else:
+                    yield f"if ! {self._condition(step.unless)}; then"
+                    yield from fed
+                    yield "fi"
             case UploadStep():
                 yield from self._upload(step, failed)
             case WriteKeyStep():
@@ -223,6 +228,10 @@ class Writer(Asking):
                 yield f"{self._on('', start)} {failed}"
             case DestroyUnitStep() | StopUnitStep():
                 yield f"{self._on('', shown(step))} {failed}"
+            case AddMemberStep() | RemoveMemberStep():
+                # on another host: its own etcd may be what ends
+                at = next((peer.host for peer in step.others if peer.host), "")
+                yield f"{self._on(at, shown(step))} {failed}"
             case GuardStep():
                 holds = self._condition(step.condition)
                 yield f"{holds} ||\n    stop {word(comment(step.otherwise))}"

@@ -12,11 +12,13 @@ from deiswizard.plan.conditions import (
     DiskRoom,
     ImagePresent,
     KeyIs,
+    MemberListed,
     UnitDone,
     UnitGone,
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.etcd_stands import EtcdStands
 from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
@@ -33,6 +35,7 @@ from deiswizard.plan.reach_conditions import (
     PortsTake,
     ReachCondition,
 )
+from deiswizard.plan.script_etcd import etcd_stands
 from deiswizard.plan.script_web import web_says
 from deiswizard.plan.step import shown_condition
 
@@ -108,6 +111,10 @@ class Asking:
                 return f"{{ {says} && sleep 1 && {says}; }}" if condition.steady else says
             case ReachCondition():
                 return self._reaches(condition)
+            case MemberListed():
+                return self._on("", shown_condition(condition)) + " >/dev/null"
+            case EtcdStands():
+                return etcd_stands(condition, self._on)
             case _:
                 assert_never(condition)
 

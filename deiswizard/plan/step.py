@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from deiswizard.cluster.etcd_host import LOCAL
 from deiswizard.plan.backup_steps import (
     BackupStep,
     BackupTaskStep,
@@ -27,11 +28,14 @@ from deiswizard.plan.conditions import (
     DiskRoom,
     ImagePresent,
     KeyIs,
+    MemberListed,
     UnitDone,
     UnitGone,
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.etcd_stands import EtcdStands
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep, shown_member
 from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
@@ -49,13 +53,17 @@ from deiswizard.vocabulary import JobWay
 class CommandStep(StepBase):
     """A command run by the host's ``sh``.
 
-    For what takes a few seconds at most; longer ones are a JobStep.
+    For what takes a few seconds at most; longer ones are a JobStep. ``is_repeatable``: run again it
+    does no more than run once, so a run that is taken up again runs it again where it was cut off;
+    of any other command nobody but the operator may say so. ``unless`` holds: nothing is run.
     """
 
     kind: Literal["command"] = "command"
     command: str
     sudo: bool = False
     stdin: str = ""
+    is_repeatable: bool = False
+    unless: Condition | None = None
 
     @model_validator(mode="after")
     def _no_secret_in_argv(self) -> CommandStep:
@@ -215,6 +223,8 @@ Step = Annotated[
     | CopyKeyStep
     | SubmitUnitStep
     | DestroyUnitStep
+    | AddMemberStep
+    | RemoveMemberStep
     | StopUnitStep
     | PullStep
     | WaitStep
@@ -292,6 +302,19 @@ def shown_condition(condition: Condition) -> str:
             return condition.request.shown
         case ReachCondition():
             return shown_reach(condition)
+        case MemberListed():
+            return f"etcdctl member list | grep '^{condition.id}[:[]'"
+        case EtcdStands():
+            return shown_etcd_stands(condition)
+
+
+def shown_etcd_stands(condition: EtcdStands) -> str:
+    """What asks the same by hand: the list, then each member on its own host."""
+    hosts = " ".join(peer.host for peer in condition.others)
+    return (
+        "etcdctl --no-sync member list; "
+        f"curl -s {LOCAL}/health on each of: {hosts}   # and its data directory: a member's, no proxy's"
+    )
 
 
 def shown(step: Step) -> str:
@@ -300,7 +323,10 @@ def shown(step: Step) -> str:
         case CommandStep():
             command = as_run(step.command, sudo=step.sudo)
             stdin = SECRET.sub(lambda match: f"<secret: {match[1]}>", step.stdin)
-            return f"{command} <<< {shlex.quote(stdin)}" if stdin else command
+            command = f"{command} <<< {shlex.quote(stdin)}" if stdin else command
+            if step.unless is not None:
+                command = f"{shown_condition(step.unless)} || {command}"
+            return command
         case UploadStep():
             return shown_upload(step)
         case WriteKeyStep():
@@ -319,6 +345,8 @@ def shown(step: Step) -> str:
             )
         case DestroyUnitStep():
             return f"fleetctl destroy {step.unit}"
+        case AddMemberStep() | RemoveMemberStep():
+            return shown_member(step)
         case StopUnitStep():
             return f"fleetctl stop --no-block=true {step.unit}"
         case WaitStep() if step.on_retry:

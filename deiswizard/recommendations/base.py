@@ -84,7 +84,8 @@ class FormField:
     ``kind``: ``many`` (tick boxes), ``one`` (radio), ``number``, ``list`` (free words, separated by
     spaces or commas), ``text``, ``secret`` (a ``SecretStr``, empty by default; it is kept in no file),
     ``path`` (a file on this machine), ``flag`` (a bool), ``matrix`` (a dict of option to the list of
-    ``columns`` that are ticked in its row; ``tallies`` stand below the columns, ``foot`` below all). ``options`` and ``shown`` look at the snapshot and the
+    ``columns`` that are ticked in its row; ``tallies`` stand below the columns). ``foot`` says below any field what
+    the values come to. ``options`` and ``shown`` look at the snapshot and the
     raw values so far (a dict of field name to value).
     """
 

@@ -6,6 +6,7 @@ from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
 from deiswizard.recommendations import (
     backup,
+    etcd,
     logs,
     planes,
     preseed,
@@ -20,6 +21,7 @@ ALL: tuple[Recommendation, ...] = tuple(
     sorted(
         (
             planes.RECOMMENDATION,
+            etcd.RECOMMENDATION,
             preseed.RECOMMENDATION,
             security.RECOMMENDATION,
             backup.RECOMMENDATION,

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from deiswizard.cluster.access import ClusterAccess
 from deiswizard.errors import StepError
-from deiswizard.plan.step import SECRET
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import SECRET, PullStep
 from deiswizard.run.events import Event
 from deiswizard.vocabulary import StepStatus
 
@@ -58,3 +59,15 @@ class Context:
             return self.secrets[match[1]].get_secret_value()
 
         return SECRET.sub(value, text)
+
+
+def images_of(plan: Plan) -> dict[str, list[str]]:
+    """The images that the steps of each host are about."""
+    images: dict[str, list[str]] = {}
+    for step in plan.steps:
+        condition = getattr(step, "condition", None)
+        if isinstance(step, PullStep):
+            images.setdefault(step.host, []).append(step.image)
+        elif image := getattr(condition, "image", ""):
+            images.setdefault(step.host, []).append(image)
+    return images

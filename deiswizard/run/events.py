@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from deiswizard.cluster.etcd_host import EtcdHost
 from deiswizard.cluster.jobs import Job
-from deiswizard.cluster.snapshot import Lock
+from deiswizard.cluster.snapshot import Lock, Member
 from deiswizard.frozen import Frozen
 from deiswizard.plan.plan import Plan
 from deiswizard.vocabulary import RunStatus, StepStatus
@@ -230,6 +231,34 @@ class ImageChecked(_EventBase):
     said: str = ""
 
 
+class MembersSeen(_EventBase):
+    """etcd's members as they were listed, each healthy or not by its own host; and those hosts."""
+
+    kind: Literal["members-seen"] = "members-seen"
+    members: tuple[Member, ...]
+    hosts: tuple[EtcdHost, ...] = ()
+
+
+class MemberRemoved(_EventBase):
+    """A step took a member from etcd's list. ``member`` is empty when its id was not in the plan."""
+
+    kind: Literal["member-removed"] = "member-removed"
+    step: str
+    member: str
+    host: str
+    url: str
+
+
+class MemberAdded(_EventBase):
+    """A step put a member on etcd's list; it is a voter from now on."""
+
+    kind: Literal["member-added"] = "member-added"
+    step: str
+    member: str
+    host: str
+    url: str
+
+
 class WaitPolled(_EventBase):
     """A wait looked and its condition did not hold yet. ``said`` is what it saw."""
 
@@ -340,6 +369,9 @@ Event = Annotated[
     | LayerProgressed
     | BytesCopied
     | ImageChecked
+    | MembersSeen
+    | MemberRemoved
+    | MemberAdded
     | WaitPolled
     | StepFinished
     | StepSkipped

@@ -15,6 +15,7 @@ from deiswizard.errors import (
 )
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.step import (
     CommandStep,
@@ -45,6 +46,7 @@ from deiswizard.run.here import put_here, run_here
 from deiswizard.run.holding import holds_now
 from deiswizard.run.jobs import run_job
 from deiswizard.run.keys import change_key
+from deiswizard.run.membership import change_members
 from deiswizard.run.pulling import pull
 from deiswizard.run.settling import DONE
 from deiswizard.run.state import StepState
@@ -79,6 +81,8 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return stop(step, context, before)
             case WaitStep():
                 return _wait(step, context, before)
+            case AddMemberStep() | RemoveMemberStep():
+                return change_members(step, context, before)
             case BackupStep() | BackupTaskStep() | RestoreStep():
                 return _data(step, context)
             case HereStep():
@@ -138,6 +142,12 @@ def _command(step: CommandStep, context: Context) -> Result:
             )
         )
 
+    if step.unless is not None:
+        is_needless, saw = holds_now(step.unless, context)
+        if is_needless:
+            return Result(StepStatus.DONE, f"not needed: {saw}")
+        if is_needless is None:
+            return Result(StepStatus.FAILED, saw, "nothing was run on the host; try again")
     result = context.access.host(step.host).run(
         step.command,
         sudo=step.sudo,

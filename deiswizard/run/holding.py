@@ -14,11 +14,13 @@ from deiswizard.plan.conditions import (
     DiskRoom,
     ImagePresent,
     KeyIs,
+    MemberListed,
     UnitDone,
     UnitGone,
     UnitRunning,
     WebSays,
 )
+from deiswizard.plan.etcd_stands import EtcdStands
 from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
@@ -35,6 +37,7 @@ from deiswizard.run.fleet_units import (
     unit_runs_on,
     unit_stopped,
 )
+from deiswizard.run.membership import etcd_stands
 from deiswizard.run.reaching import reach_holds
 
 ASK_SECONDS = 30.0
@@ -101,6 +104,12 @@ def holds_now(
                 return _web_says(condition, context)
             case ReachCondition():
                 return reach_holds(condition, context)
+            case EtcdStands():
+                return etcd_stands(condition, context)
+            case MemberListed():
+                members = context.access.etcd().members()
+                listed = any(member.id == condition.id for member in members)
+                return listed, f"{condition.id} is {'still' if listed else 'not'} listed"
     except NeverHoldsError:
         raise
     except WizardError as error:

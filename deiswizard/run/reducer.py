@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from deiswizard.cluster.jobs import Job
-from deiswizard.plan.step import CommandStep, GuardStep
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.step import CommandStep, GuardStep, Step
 from deiswizard.run import events as e
+from deiswizard.run.etcd_view import EtcdView, seen
 from deiswizard.run.state import CopyState, LayerState, PullState, RunState, StepState
 from deiswizard.vocabulary import RunStatus, StepStatus
 
@@ -79,6 +81,8 @@ def reduce(state: RunState, event: e.Event) -> RunState:
                 finished_at=event.at,
                 verifying=False,
             )
+        case e.MembersSeen() | e.MemberAdded() | e.MemberRemoved():
+            return replace(state, etcd=seen(state.etcd or EtcdView(), event, _changing(state)))
         case e.RetryRequested():
             steps = dict(state.steps)
             for name in event.steps:
@@ -102,7 +106,7 @@ def _resumed(state: RunState) -> RunState:
         before = state.steps[step.id]
         if before.status is StepStatus.SKIPPED:
             steps[step.id] = before
-        elif isinstance(step, CommandStep) and before.status in CUT_OFF:
+        elif _is_in_doubt(step) and before.status in CUT_OFF:
             steps[step.id] = replace(before, status=StepStatus.UNKNOWN, said=MAY_HAVE_RUN)
         elif before.status.lets_others_go_on and not isinstance(step, GuardStep):
             steps[step.id] = before
@@ -124,6 +128,22 @@ def _resumed(state: RunState) -> RunState:
         lock_lost="",
         held_by=None,
     )
+
+
+def _changing(state: RunState) -> frozenset[str]:
+    """Peer URLs of members that a step has begun to change, or has changed."""
+    steps = state.plan.steps if state.plan else ()
+    return frozenset(
+        step.peer.peer_url
+        for step in steps
+        if isinstance(step, AddMemberStep | RemoveMemberStep)
+        and state.steps[step.id].may_have_acted
+    )
+
+
+def _is_in_doubt(step: Step) -> bool:
+    """Once it was cut off, nobody but the operator may say that it is run a second time."""
+    return isinstance(step, CommandStep) and not step.is_repeatable
 
 
 def _going_on(state: RunState) -> RunStatus:

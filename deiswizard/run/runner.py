@@ -17,11 +17,11 @@ from deiswizard.cluster.access import ClusterAccess
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import CancelledError, LockedError, WizardError
 from deiswizard.plan.plan import Plan, Stage
-from deiswizard.plan.step import CommandStep, GuardStep, PullStep, Step
+from deiswizard.plan.step import CommandStep, GuardStep, Step
 from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
 from deiswizard.run.basis import NOTHING, differences, own_changes
-from deiswizard.run.context import Context, Result
+from deiswizard.run.context import Context, Result, images_of
 from deiswizard.run.execute import execute
 from deiswizard.run.hub import Hub
 from deiswizard.run.journal import JournalWriter
@@ -29,6 +29,7 @@ from deiswizard.run.lock import RunLock, whoami
 from deiswizard.run.record import RecordWriter
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import doing
+from deiswizard.run.watching import watch_members
 from deiswizard.vocabulary import RunStatus, StepStatus
 
 FLUSH_SECONDS = 1.0
@@ -98,21 +99,13 @@ class Run:
             access,
             self.hub.emit,
             folder=folder,
-            is_needed=not plan.is_empty,
+            is_needed=not plan.is_empty and not plan.no_lock,
             doing=lambda: doing(self.hub.state),
             break_token=break_lock,
             on_lost=self._wake,
             clock=clock,
         )
         self._numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}
-        images: dict[str, list[str]] = {}
-        for stage in plan.stages:
-            for step in stage.steps:
-                condition = getattr(step, "condition", None)
-                if isinstance(step, PullStep):
-                    images.setdefault(step.host, []).append(step.image)
-                elif image := getattr(condition, "image", ""):
-                    images.setdefault(step.host, []).append(image)
         self._context = Context(
             access,
             self.hub.emit,
@@ -120,7 +113,7 @@ class Run:
             self._cancel,
             self._interrupted,
             self._unit,
-            images,
+            images_of(plan),
             clock,
             self.id,
         )
@@ -138,6 +131,7 @@ class Run:
             else e.RunStarted.model_validate({"at": now, "run": self.id, "plan": self.plan, **who})
         )
         self._thread.start()
+        watch_members(self.plan, self._access, self.hub.emit, self.ended, self._clock)
         threading.Thread(target=self._flush, name=f"journal-{self.id}", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> RunState:

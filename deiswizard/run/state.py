@@ -9,6 +9,7 @@ from types import MappingProxyType
 from deiswizard.cluster.jobs import Job
 from deiswizard.cluster.snapshot import Lock
 from deiswizard.plan.plan import Plan
+from deiswizard.run.etcd_view import EtcdView
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import RunStatus, StepStatus
 
@@ -152,6 +153,7 @@ class StepState:
 class RunState:
     """How the run stands. ``plan`` is None before RunStarted. ``lost`` are hosts out of reach, and since when.
 
+    ``etcd`` is what was seen of etcd's members, in a run that is about them.
     ``by`` is who began it, ``wizard`` the version that ran it.
     ``lock`` is the run's own, as it was taken, until it is given back; ``lock_unconfirmed`` is until when it
     counts as held while etcd does not answer; ``lock_lost`` says why it is
@@ -178,6 +180,7 @@ class RunState:
     lock_lost: str = ""
     recording_ended: str = ""
     held_by: Lock | None = None
+    etcd: EtcdView | None = None
     said: str = ""
 
     def count(self, *statuses: StepStatus) -> int:

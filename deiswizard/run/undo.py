@@ -9,6 +9,7 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.backup_steps import BackupTaskStep
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     SECRET,
@@ -203,7 +204,7 @@ def _notes(state: RunState) -> Iterator[str]:
 
 
 def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
-    """Whether keys, fleet units and backups are again as the plan wanted them."""
+    """Whether keys, fleet units, backups and etcd's members are again as the plan wanted them."""
     checks = _unit_checks(plan, after)
     for step in plan.steps:
         if isinstance(step, BackupTaskStep) and step.task == "remove":
@@ -218,7 +219,26 @@ def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
     for step in plan.steps:
         if isinstance(step, KeyStep) and step.key.startswith(READ):
             checks.append(_key_check(step, after))
+        elif isinstance(step, AddMemberStep | RemoveMemberStep):
+            checks.append(_member_check(step, after))
     return tuple(checks)
+
+
+def _member_check(step: AddMemberStep | RemoveMemberStep, after: Snapshot) -> Check:
+    """On etcd's list and started, or on it no more."""
+    where = step.peer.host or step.peer.peer_url
+    member = next((m for m in after.etcd.members if step.peer.peer_url in m.peer_urls), None)
+    if isinstance(step, RemoveMemberStep):
+        return Check(
+            title=f"{where} is no member of etcd again",
+            ok=member is None,
+            evidence="it is listed" if member else "it is not listed",
+        )
+    return Check(
+        title=f"{where} is a member of etcd again",
+        ok=member is not None and member.is_started,
+        evidence=f"listed as {member.id}" if member else "it is not listed",
+    )
 
 
 def _key_check(step: KeyStep, after: Snapshot) -> Check:

@@ -48,6 +48,7 @@ class FieldView(Vertical):
         self.field = field
         self._options = tuple(field.options(snapshot)) if field.options else ()
         self._snapshot = snapshot
+        self._foot: tuple[str, ...] = ()
         self._value = value
         self._symbols = symbols
 
@@ -105,20 +106,23 @@ class FieldView(Vertical):
                 return self.query_one(Input).value
 
     def add_up(self, raw: dict[str, Any]) -> None:
-        """What a matrix comes to, of the raw values of all fields."""
-        if self.field.kind != "matrix":
-            return
+        """What the value comes to, of the raw values of all fields; below a matrix, or told by ``tell``."""
         tallies, foot = self.field.tallies, self.field.foot
+        if self.field.kind != "matrix":
+            self._foot = tuple(foot(self._snapshot, raw)) if foot else ()
+            return
         self.query_one(Matrix).tell(
             tallies(self._snapshot, self.value) if tallies else (),
             foot(self._snapshot, raw) if foot else (),
         )
 
     def tell(self, problems: list[Problem]) -> None:
-        """What is wrong and what is allowed, directly below the field; first those that block."""
+        """What it comes to, what is wrong and what is allowed; first problems that block."""
         line = self.query_one(".error", Static)
         ranked = sorted(problems, key=lambda problem: not problem.blocks)
-        parts: list[str | tuple[str, str]] = []
+        parts: list[str | tuple[str, str]] = [
+            (f"{clean(words)}\n", "$foreground") for words in self._foot
+        ]
         for problem in ranked[:2]:
             allowed = f"; allowed: {problem.allowed}" if problem.allowed else ""
             style = "bold $error" if problem.blocks else "$warning"

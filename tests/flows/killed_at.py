@@ -163,13 +163,8 @@ class Deadly:
         return deadly
 
 
-def main() -> None:
-    """Run until killed."""
-    step, moment, target, host = sys.argv[1:]
-    session = Session.open(saved_target(Path(target)), TerminalAsker())
-    before = session.look()
-    removed = before.key(REMOVED)
-    assert removed is not None
+def arm(session: Session, step: str, moment: str) -> Callable[[e.Event], None]:
+    """Make a session die at a moment of a step of its next run; what must hear that run's events."""
     running = [""]
 
     def hear(event: e.Event) -> None:
@@ -189,9 +184,23 @@ def main() -> None:
 
     access: Any = session.access
     etcd, on_host, fleet = access.etcd, access.host, access.fleet
-    access.etcd = lambda: Deadly(etcd(), ("put", "remove", "get"), is_now)
+    access.etcd = lambda: Deadly(etcd(), CHANGES_OF_ETCD, is_now)
     access.fleet = lambda: Deadly(fleet(), ("put", "delete"), is_now)
     access.host = lambda name: Deadly(on_host(name), ("run", "upload"), is_now)
+    return hear
+
+
+CHANGES_OF_ETCD = ("put", "remove", "get", "add_member", "remove_member")
+
+
+def main() -> None:
+    """Run until killed."""
+    step, moment, target, host = sys.argv[1:]
+    session = Session.open(saved_target(Path(target)), TerminalAsker())
+    before = session.look()
+    removed = before.key(REMOVED)
+    assert removed is not None
+    hear = arm(session, step, moment)
     plan = plan_on(host, before.cluster, removed.index, before.taken_at)
     run = session.start(plan, before=before, on_event=hear)
     run.wait()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -42,15 +43,45 @@ def aborted_lab() -> Ruins:
     return Ruins(place, frozenset(had))
 
 
+class Labs:
+    """A worker's lab, at most one at a time: the one of another size makes room."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._stack = ExitStack()
+        self._lab: Lab | None = None
+
+    def of(self, hosts: int) -> Lab:
+        """A lab of so many hosts, as it was when it started."""
+        if self._lab is None or len(self._lab.hosts) != hosts:
+            self.end()
+            self._lab = self._stack.enter_context(running(hosts, number=self._number))
+        else:
+            self._lab.reset()
+        return self._lab
+
+    def end(self) -> None:
+        """Nothing of it stays."""
+        self._lab = None
+        self._stack.close()
+
+
 @pytest.fixture(scope="session")
-def started_lab(aborted_lab: Ruins) -> Iterator[Lab]:
-    """Started over the ruins of one that was killed, as after an aborted test run."""
-    with running(number=aborted_lab.place.number) as lab:
-        yield lab
+def labs(aborted_lab: Ruins) -> Iterator[Labs]:
+    """The first is started over the ruins of one that was killed, as after an aborted test run."""
+    made = Labs(aborted_lab.place.number)
+    yield made
+    made.end()
 
 
 @pytest.fixture
-def lab(started_lab: Lab) -> Lab:
-    """The lab, as it was when it started."""
-    started_lab.reset()
-    return started_lab
+def lab(labs: Labs) -> Lab:
+    """Three hosts, as they were when they started."""
+    return labs.of(3)
+
+
+@pytest.fixture
+def lab_of_five(labs: Labs) -> Iterator[Lab]:
+    """Five hosts, all of them members of etcd; ended afterwards, because its members may be others then."""
+    yield labs.of(5)
+    labs.end()

@@ -66,7 +66,7 @@ async def test_both_recommendations_go_from_to_do_to_ok_by_keyboard_alone() -> N
             await until_text(pilot, "● Preview", "admin_only  ->  enabled")
             await pilot.press("escape")
             await pilot.press("escape")
-            await until_text(pilot, "admin_only", f"2 of {len(catalogue.ALL)} ok")
+            await until_text(pilot, "admin_only", f"3 of {len(catalogue.ALL)} ok")
         assert cluster.unknown_commands == ()
         assert all(host.engine.has("deis/builder:v1.13.4") for host in cluster.hosts)
 

@@ -17,6 +17,7 @@ from deiswizard.recommendations.security_facts import SecurityChoices
 from deiswizard.run import events as e
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import ANN, NOW, host, snapshot
+from tests.screens import etcds
 from tests.screens.backups import copying, data_session, verified
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
@@ -260,6 +261,25 @@ async def few_routers(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "3 routers need 3 router hosts")
 
 
+async def run_etcd(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "after the next step")
+
+
+async def verify_etcd(pilot: Pilot[Any]) -> None:
+    await preview(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "every member is healthy")
+
+
+async def even(pilot: Pilot[Any]) -> None:
+    """One host more than advised."""
+    await choose(pilot)
+    await pilot.press("down", "down", "down", "space")
+    await until_text(pilot, "4 can lose 1, and 3 can, too")
+
+
 CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "overview": (FakeSession, "", overview),
     "overview-troubled": (troubled, "", overview),
@@ -304,6 +324,11 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "preview-backup": (data_session, "backup", preview_backup),
     "run-backup": (lambda: data_session(copying), "backup", run_backup),
     "run-backup-copies": (lambda: data_session(copying), "backup", run_copies),
+    "choose-etcd": (etcds.session, "etcd", choose),
+    "choose-etcd-even": (etcds.session, "etcd", even),
+    "preview-etcd": (etcds.session, "etcd", preview),
+    "run-etcd": (lambda: etcds.session(etcds.midway), "etcd", run_etcd),
+    "verify-etcd": (lambda: etcds.session(etcds.verified), "etcd", verify_etcd),
     "verify-backup": (lambda: data_session(verified), "backup", verify_backup),
 }
 

@@ -204,7 +204,7 @@ class MemoryEtcd:
     asked: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
     ends: dict[str, float] = field(default_factory=dict)
-    members: tuple[Member, ...] = ()
+    listed: list[Member] = field(default_factory=list)
     _one: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, key: str, *, quorum: bool = False) -> KeyFact | None:
@@ -257,8 +257,21 @@ class MemoryEtcd:
         if expect is not None and now != expect:
             raise PlanStaleError((f"{key} was written",))
 
+    def members(self) -> tuple[Member, ...]:
+        self._expect("", None)
+        return tuple(self.listed)
+
+    def add_member(self, peer_url: str) -> Member:
+        self._expect("", None)
+        self.listed.append(Member(id=f"{len(self.listed):016x}", name="", peer_urls=(peer_url,)))
+        return self.listed[-1]
+
+    def remove_member(self, member_id: str) -> None:
+        self._expect("", None)
+        self.listed = [member for member in self.listed if member.id != member_id]
+
     def facts(self) -> EtcdFacts:
-        return EtcdFacts(index=self.index, members=self.members)
+        return EtcdFacts(index=self.index, members=tuple(self.listed))
 
 
 class MemoryCluster:

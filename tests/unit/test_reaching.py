@@ -24,7 +24,7 @@ A, B = ("10.0.0.1", 22), ("10.0.0.2", 4001)
 @pytest.fixture
 def cluster() -> MemoryCluster:
     made = MemoryCluster("a", "b")
-    made.store.members = tuple(Member(id=f"{n}", name=f"m{n}", healthy=True) for n in range(3))
+    made.store.listed = [Member(id=f"{n}", name=f"m{n}", healthy=True) for n in range(3)]
     return made
 
 
@@ -62,11 +62,11 @@ def test_the_cluster_is_whole_or_what_it_lacks_is_told(cluster: MemoryCluster) -
     assert asked(cluster, whole)[0] is True
     holds, saw = asked(cluster, ClusterWhole(members=3, machines=("a-machine", "gone")))
     assert holds is False and "fleet lacks gone" in saw
-    sick = cluster.store.members[0].model_copy(update={"healthy": None})
-    cluster.store.members = (sick, *cluster.store.members[1:])
+    sick = cluster.store.listed[0].model_copy(update={"healthy": None})
+    cluster.store.listed = [sick, *cluster.store.listed[1:]]
     holds, saw = asked(cluster, whole)
     assert holds is False and "2 of 3 etcd members healthy" in saw
-    cluster.store.members = cluster.store.members[1:]
+    cluster.store.listed = cluster.store.listed[1:]
     assert asked(cluster, whole)[0] is False
     cluster.machines = frozenset()
     assert asked(cluster, whole)[0] is False

@@ -20,8 +20,11 @@ from deiswizard.plan.conditions import (
     DiskRoom,
     ImagePresent,
     KeyIs,
+    MemberListed,
     WebSays,
 )
+from deiswizard.plan.etcd_stands import EtcdPeer, EtcdStands
+from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.plan import Basis, FileBasis, KeyBasis, Plan
 from deiswizard.plan.reach import Reach, reach_of
 from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
@@ -86,6 +89,7 @@ def steps(host: str = "deis-2", text: str = "x", secret: str = "${secret:pass}")
         CopyKeyStep(id="k1", title=text, source="/deis/x/a b", key="/deis/x/y", danger=write),
         CopyKeyStep(id="k2", title=text, source="/deiswizard/kept/t/x", key="/y", expect=0),
         CopyKeyStep(id="k3", title=text, source="/a", key="/y", expect=7),
+        *etcd_steps(host, text),
         PullStep(id="p", title=text, host=host, image="deis/x:v1", way=JobWay.UNIT),
         *(
             GuardStep(id=f"g{n}", title=text, host=host, condition=c, otherwise=text)
@@ -96,6 +100,28 @@ def steps(host: str = "deis-2", text: str = "x", secret: str = "${secret:pass}")
             for n, c in enumerate(conditions)
         ),
     ]  # fmt: skip
+
+
+def etcd_steps(host: str, text: str) -> list[Step]:
+    """What changes etcd's members, and what asks about them."""
+    here = EtcdPeer(host=host, peer_url="http://10.21.2.12:2380", id="ab12")
+    other = EtcdPeer(host="deis-1", peer_url="http://10.21.2.11:2380")
+    found: list[Step] = [
+        AddMemberStep(id="am", title=text, host=host, peer=here, others=(other,), name=text),
+        RemoveMemberStep(id="rm", title=text, host=host, peer=here, others=(other,)),
+        RemoveMemberStep(id="ru", title=text, host=host, peer=other, others=(here,)),
+        CommandStep(
+            id="cu", title=text, host=host, command=text or "true", unless=MemberListed(id="ab12")
+        ),
+    ]
+    for change in ("none", "add", "remove"):
+        asked = EtcdStands.model_validate(
+            {"others": [other], "target": here, "change": change, "ready": host}
+        )
+        found.append(
+            GuardStep(id=f"e{change}", title=text, host=host, condition=asked, otherwise=text)
+        )
+    return found
 
 
 def whole(text: str = "x", host: str = "deis-2", secret: str = "${secret:pass}") -> Plan:

@@ -15,21 +15,20 @@ NAMES = (UNIT, UNIT.removesuffix(".service"))
 
 def fleetd_systemctl(host: PretendHost, process: Process, words: list[str]) -> int | None:
     """The exit status; None: it is about something else."""
-    fleetd = host.fleetd
     match [word for word in words if word not in ("-q", "--quiet")]:
         case ["daemon-reload"]:
-            fleetd.reload()
+            host.fleetd.reload()
         case ["show", unit, *options] if unit in NAMES:
-            for name, value in fleetd.properties().items():
+            for name, value in host.fleetd.properties().items():
                 process.out(f"{name}={value}\n" if name in options or not options else "")
         case ["cat", unit] if unit in NAMES:
-            process.out(fleetd.files())
+            process.out(host.fleetd.files())
         case ["kill", "-s", "KILL", unit] if unit in NAMES:
-            fleetd.kill()
+            host.fleetd.kill()
         case ["restart", unit] if unit in NAMES:
-            fleetd.restart()
+            host.fleetd.restart()
         case ["start", unit] if unit in NAMES:
-            fleetd.start()
+            host.fleetd.start()
         case ["is-active", *units]:
             return _is_active(host, process, units, is_quiet="-q" in words)
         case _:

@@ -6,8 +6,11 @@ import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.lab.fixtures"]
+settings.register_profile("house", deadline=None)  # how long an example takes tells of the machine
+settings.load_profile("house")
 LAB_LIMIT = 400
 """Seconds for a test of the lab: the first one may have to build the hosts' root file system."""
 

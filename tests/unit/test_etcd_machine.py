@@ -206,7 +206,6 @@ def test_no_step_of_ours_ever_ends_the_quorum() -> None:
         settings=settings(
             max_examples=25,
             stateful_step_count=6,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.explicit, Phase.generate],
             print_blob=True,

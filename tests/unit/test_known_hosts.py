@@ -137,7 +137,7 @@ first_fields = st.one_of(
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="openssh-client is missing")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(first_fields, min_size=1, max_size=6), hosts)
 def test_the_same_lines_are_found_as_by_ssh_keygen(fields: list[str], host: str) -> None:
     with tempfile.TemporaryDirectory() as name:

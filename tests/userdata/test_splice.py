@@ -80,7 +80,7 @@ def test_what_is_so_already_stays_byte_for_byte(text: str) -> None:
 
 
 @layouts
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(value=st.text())
 def test_any_text_can_be_a_value(text: str, value: str) -> None:
     new = set_value(text, METADATA, value)
@@ -169,7 +169,7 @@ def test_a_unit_a_drop_in_and_a_file_come_last(name: str) -> None:
     assert with_file(new, "/opt/bin/firewall", "#!/bin/sh\n") == new
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.text(alphabet=st.sampled_from("ab #:|-\n\t\r'\"\\\u2028é"), max_size=30))
 def test_any_content_of_a_unit_comes_back(content: str) -> None:
     new = with_unit(FILLED, "one.service", content)
@@ -243,7 +243,7 @@ def test_what_is_no_yaml_is_told_with_line_and_column(text: str, line: int, colu
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet=st.sampled_from("ab:-{}[]&*!|>'\"#,? \n\t%@=<1"), max_size=40))
 def test_no_text_makes_it_stumble(text: str) -> None:
     try:

@@ -8,15 +8,16 @@ from typing import Any
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.recommendations.base import Problem
 from deiswizard.recommendations.planes_facts import (
-    CEPH,
     DEISCTL_TRUE,
     FALSE,
     FLAG,
     Plane,
     PlanesChoices,
     ceph_hosts,
+    ceph_said,
     component_of,
     has_ceph,
+    is_ceph_well,
     is_decorated,
     needed,
     of_planes,
@@ -166,16 +167,33 @@ def _ceph(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
             "its own removal steps. Take the host out of Ceph first (or run without Ceph)",
             allowed="control stays ticked",
         )
-    if has_ceph(snapshot) and to_decorate(snapshot, choices):
-        answer = snapshot.answer(CEPH)
-        said = answer.out.strip() if answer is not None and answer.code == 0 else ""
-        if not said.startswith("HEALTH_OK"):
-            yield Problem(
-                field="how_far",
-                what=f"Ceph is not well ({said or 'it could not be asked'}), and its units would be "
-                "made again",
-                allowed="metadata, until 'ceph health' says HEALTH_OK",
-            )
+    if not has_ceph(snapshot) or is_ceph_well(snapshot):
+        return
+    said = f"Ceph is not well ({ceph_said(snapshot) or 'it could not be asked'})"
+    until = "until 'ceph health' says HEALTH_OK"
+    restarted = [
+        host.name
+        for host in changing(snapshot, choices)
+        if (fleetd := fleetd_of(snapshot, host)) is not None and not fleetd.comes_back
+    ]
+    if to_decorate(snapshot, choices):
+        yield Problem(
+            field="how_far",
+            what=f"{said}, and its units would be made again",
+            allowed=f"metadata, {until}",
+        )
+    if restarted:
+        yield Problem(
+            field="hosts",
+            what=f"{said}, and a restart of fleetd on {', '.join(restarted)} would restart it there",
+            allowed=f"their planes as they are, {until}",
+        )
+    elif not to_decorate(snapshot, choices):
+        yield Problem(
+            field="hosts",
+            what=f"{said}; no unit of it is touched, so it is not waited for",
+            blocks=False,
+        )
 
 
 def changing(snapshot: Snapshot, choices: PlanesChoices) -> tuple[HostFacts, ...]:

@@ -162,6 +162,17 @@ def ceph_asker(snapshot: Snapshot) -> HostFacts | None:
     return next((h for h in snapshot.where("deis-store-monitor.service") if h.reachable), None)
 
 
+def ceph_said(snapshot: Snapshot) -> str:
+    """Ceph's own word on its health; empty: it could not be asked."""
+    answer = snapshot.answer(CEPH)
+    return answer.out.strip() if answer is not None and answer.code == 0 else ""
+
+
+def is_ceph_well(snapshot: Snapshot) -> bool:
+    """It says HEALTH_OK."""
+    return ceph_said(snapshot).startswith("HEALTH_OK")
+
+
 @dataclass(frozen=True)
 class Needed:
     """How many hosts a plane needs, and why."""

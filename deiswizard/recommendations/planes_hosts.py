@@ -6,24 +6,19 @@ systemd starts it again within fleet's lease, with the new metadata (deis-facts 
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
-from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.fleet_conditions import MachinesCarry, MetadataIs, UnitRunsOn
-from deiswizard.plan.plan import Change, FileBasis, Stage
+from deiswizard.plan.plan import Stage
 from deiswizard.plan.step import CommandStep, GuardStep, JobStep, Step, UploadStep, WaitStep, as_run
-from deiswizard.recommendations.planes_choices import changing
 from deiswizard.recommendations.planes_facts import (
     CEPH_ASK,
     PlanesChoices,
     ceph_asker,
-    has_ceph,
-    hosts_of,
+    is_ceph_well,
     is_decorated,
     needed,
     of_planes,
@@ -39,11 +34,10 @@ from deiswizard.recommendations.planes_fleetd import (
     UNIT,
     Fleetd,
     drop_in,
-    fleetd_of,
     known,
     shown,
-    wanted,
 )
+from deiswizard.recommendations.planes_passes import Pass
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.vocabulary import Danger
 from deiswizard.wording import counted
@@ -52,6 +46,7 @@ ETCD_ASK = "etcdctl cluster-health | grep -v 'got healthy result'"
 ETCD_WELL = r"^cluster is healthy\s*$"
 """Its exit status proves nothing: it is 0 as long as one member is healthy (deis-facts 10)."""
 
+CEPH_WELL = r"^HEALTH_OK"
 KNOWN_TIMEOUT = 60.0
 BACK_TIMEOUT = 15 * 60.0
 WELL_TIMEOUT = 10 * 60.0
@@ -61,16 +56,6 @@ RUN_TIMEOUT = 25 * 60.0
 STEADY = 2.0
 """A unit that ends at once is started again after 5 s and more: it is not running twice within 2 s."""
 SECONDS = " ".join(str(number) for number in range(1, int(LEASE_SECONDS)))
-
-
-def fleetd_for(snapshot: Snapshot, host: HostFacts) -> Fleetd:
-    """Raises PreconditionError when it is not known."""
-    found = fleetd_of(snapshot, host)
-    if found is None:
-        raise PreconditionError(
-            f"{host.name} did not say how its fleetd is started", do="look again"
-        )
-    return found
 
 
 def applied(fleetd: Fleetd) -> str:
@@ -118,50 +103,6 @@ def _known_step(
         interval=1.0,
         on_timeout=f"read why on {host.name}: systemctl status fleet; systemctl cat fleet",
     )
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One change of one host's metadata, from ``old`` to ``new``. ``expect``: the drop-in's checksum.
-
-    A host that gains planes and loses others has two: first it has both, so that what leaves another
-    host finds it; ``key`` tells its steps apart.
-    """
-
-    host: HostFacts
-    fleetd: Fleetd
-    key: str
-    planes: tuple[str, ...]
-    old: str
-    new: str
-    expect: str
-    is_second: bool = False
-
-
-def passes(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Pass, ...]:
-    """In order: everything that is gained, then everything that is lost.
-
-    Raises PreconditionError when a host did not say how its fleetd is started.
-    """
-    kept = {plane_of(unit.name) for unit in of_planes(snapshot) if is_decorated(unit)}
-    gaining: list[Pass] = []
-    losing: list[Pass] = []
-    for host in changing(snapshot, choices):
-        now, then = planes_now(host), choices.hosts[host.name]
-        lost = [plane for plane in now if plane not in then]
-        fleetd = fleetd_for(snapshot, host)
-        old, key, is_second = fleetd.metadata, host.name, False
-        expect = fleetd.checksum
-        if set(then) - set(now) and kept.intersection(lost):
-            both = tuple(plane for plane in PLANES if plane in (*now, *then))
-            new = wanted(fleetd, both)
-            gaining.append(Pass(host, fleetd, f"{key}:both", both, old, new, expect))
-            expect = hashlib.sha256(drop_in(new).encode()).hexdigest()
-            old, is_second = new, True
-        new = wanted(fleetd, then)
-        made = Pass(host, fleetd, key, then, old, new, expect, is_second)
-        (losing if lost else gaining).append(made)
-    return (*gaining, *losing)
 
 
 def stage(snapshot: Snapshot, choices: PlanesChoices, one: Pass) -> Stage:
@@ -219,6 +160,16 @@ def _guards(snapshot: Snapshot, one: Pass) -> Iterator[GuardStep]:
         otherwise=f"{host.name} has other metadata than when this plan was made. Make a new plan",
     )
     yield _etcd_guard(host.name, key)
+    asker = ceph_asker(snapshot)
+    if asker is not None and not one.fleetd.comes_back:
+        yield GuardStep(
+            id=f"guard:ceph:{key}",
+            title="Ceph is well",
+            host=host.name,
+            condition=CommandSays(host=asker.name, command=CEPH_ASK, pattern=CEPH_WELL),
+            otherwise=f"Ceph is not well, and its units on {host.name} would stop for a while. "
+            "See ceph health detail",
+        )
     kept = {plane_of(unit.name) for unit in of_planes(snapshot) if is_decorated(unit)}
     had = dict(known(one.old))
     for plane, least in needed(snapshot).items():
@@ -335,7 +286,7 @@ def well(snapshot: Snapshot, host: str, key: str, needs: tuple[str, ...]) -> Ite
         on_timeout="see etcdctl cluster-health",
     )
     asker = ceph_asker(snapshot)
-    if has_ceph(snapshot) and asker is not None:
+    if asker is not None and is_ceph_well(snapshot):
         yield ceph_well(asker.name, f"ceph:{key}", needs)
 
 
@@ -346,29 +297,12 @@ def ceph_well(host: str, step: str, needs: tuple[str, ...]) -> WaitStep:
         title="Ceph is well",
         host=host,
         needs=needs,
-        condition=CommandSays(host=host, command=CEPH_ASK, pattern=r"^HEALTH_OK"),
+        condition=CommandSays(host=host, command=CEPH_ASK, pattern=CEPH_WELL),
         waiting_for="Ceph to say HEALTH_OK",
         timeout=WELL_TIMEOUT,
         interval=5.0,
         on_timeout="see why: docker exec deis-store-monitor ceph health detail",
     )
-
-
-def change(snapshot: Snapshot, choices: PlanesChoices, host: HostFacts) -> Change:
-    """The metadata of a host as it is and as it will be."""
-    fleetd = fleetd_for(snapshot, host)
-    keys = [one.key for one in passes(snapshot, choices) if one.host is host]
-    return Change(
-        where=f"{host.name}: fleet metadata",
-        current=fleetd.metadata or None,
-        desired=wanted(fleetd, choices.hosts[host.name]),
-        steps=tuple(f"{what}:{key}" for key in keys for what in ("drop-in", "apply")),
-    )
-
-
-def basis(snapshot: Snapshot, host: HostFacts) -> FileBasis:
-    """The drop-in as it is."""
-    return FileBasis(host=host.name, path=PATH, sha256=fleetd_for(snapshot, host).checksum)
 
 
 def undo(snapshot: Snapshot, one: Pass) -> Stage:
@@ -407,14 +341,3 @@ def undo(snapshot: Snapshot, one: Pass) -> Stage:
     return Stage(
         id=f"back:host:{key}", title=f"{name} as it was", steps=steps, hosts_at_a_time=1
     ).undoing(*tied)
-
-
-def outages(snapshot: Snapshot, hosts: Sequence[HostFacts]) -> Mapping[str, tuple[str, ...]]:
-    """Host to the units that stop because its fleetd must be restarted."""
-    found = {}
-    for host in hosts:
-        if not fleetd_for(snapshot, host).comes_back:
-            found[host.name] = tuple(
-                unit.name for unit in snapshot.units if host in hosts_of(unit.name, snapshot)
-            )
-    return found

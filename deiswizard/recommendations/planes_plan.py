@@ -10,6 +10,7 @@ from deiswizard.plan.fleet_conditions import MachinesCarry
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import GuardStep, RemoveKeyStep, Step, WriteKeyStep
 from deiswizard.recommendations import planes_hosts as hosts_part
+from deiswizard.recommendations import planes_passes as passes_part
 from deiswizard.recommendations import planes_units as units_part
 from deiswizard.recommendations.planes_choices import changing, check_choices
 from deiswizard.recommendations.planes_facts import (
@@ -41,7 +42,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
     sets_flag = choices.how_far != "metadata" and snapshot.value(FLAG) != ON
     groups = units_part.groups(snapshot, choices)
     fact = snapshot.key(FLAG)
-    passes = hosts_part.passes(snapshot, choices)
+    passes = passes_part.passes(snapshot, choices)
     stages = [hosts_part.stage(snapshot, choices, one) for one in passes]
     if sets_flag:
         stages.append(_flag_stage(snapshot, fact.index if fact else 0))
@@ -52,7 +53,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
     if sets_flag:
         undo.append(_flag_back(fact.value if fact else None))
     undo += [hosts_part.undo(snapshot, one) for one in reversed(passes)]
-    outages = hosts_part.outages(snapshot, hosts)
+    outages = passes_part.outages(snapshot, hosts)
     return Plan(
         recommendation="planes",
         title="Isolating the planes",
@@ -92,7 +93,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
                 KeyBasis(key=FLAG, index=fact.index if fact else 0),
                 *units_part.basis(snapshot, choices),
             ),
-            files=tuple(hosts_part.basis(snapshot, host) for host in hosts),
+            files=tuple(passes_part.basis(snapshot, host) for host in hosts),
             machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
         ),
     )
@@ -143,7 +144,7 @@ def _changes(
     snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts]
 ) -> Iterator[Change]:
     for host in hosts:
-        yield hosts_part.change(snapshot, choices, host)
+        yield passes_part.change(snapshot, choices, host)
     if choices.how_far != "metadata":
         fact = snapshot.key(FLAG)
         now = fact.value if fact else None

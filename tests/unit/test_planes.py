@@ -214,6 +214,17 @@ def test_ceph_that_is_not_well_is_not_made_again() -> None:
         assert "Ceph is not well" in sentences(now, choose(stays))
         assert sentences(now, choose(stays, how_far="metadata")) == ""
     assert sentences(world(ceph=True), choose(stays)) == ""
+    ill = world(ceph=True, health="HEALTH_WARN clock skew")
+    untouched = plan(ill, choose(stays, how_far="metadata"))
+    assert not any(step.id.startswith("ceph:") for step in untouched.steps), "it would wait in vain"
+    assert "it is not waited for" in sentences(ill, choose(stays, how_far="metadata"), blocks=False)
+    restarted = world(ceph=True, health="HEALTH_WARN", fleetd={4: fleetd_says(ALL, restart="no")})
+    said = sentences(restarted, choose(stays, how_far="metadata"))
+    assert "a restart of fleetd on deis-4 would restart it there" in said
+    well = world(ceph=True, fleetd={4: fleetd_says(ALL, restart="no")})
+    made = plan(well, choose(stays, how_far="metadata"))
+    guards = [s.id for s in of_kind(made, GuardStep) if s.id.startswith("guard:ceph")]
+    assert guards == ["guard:ceph:deis-4"]
 
 
 def test_three_control_hosts_are_needed_for_the_monitors() -> None:

@@ -20,11 +20,9 @@ VERSION = "systemd 229\n+PAM +AUDIT +SELINUX +IMA -APPARMOR +SMACK -SYSVINIT +UT
 def systemctl(host: PretendHost, process: Process) -> int:
     """Its version, whether units run; transient units; timers, and units that have a file."""
     words = [word for word in process.args[1:] if not word.startswith("--no")]
-    of_fleetd = fleetd_systemctl(host, process, words)
-    if of_fleetd is not None:
-        return of_fleetd
-    if (status := systemctl_files(host, process, words)) is not None:
-        return status
+    for known in (systemctl_files, fleetd_systemctl):
+        if (status := known(host, process, words)) is not None:
+            return status
     match words:
         case ["--version"]:
             process.out(VERSION)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,13 +12,14 @@ from deiswizard.cluster import fleet
 from deiswizard.cluster.access import DockerAccess, EtcdAccess, FleetAccess, HostAccess
 from deiswizard.cluster.asking import Asker, ConnectProgress
 from deiswizard.cluster.auth import Credentials
+from deiswizard.cluster.connected_host import POOL, ConnectedHost, named
 from deiswizard.cluster.docker import DockerAdapter
 from deiswizard.cluster.etcd import HEALTH_TIMEOUT, PORTS, EtcdAdapter
 from deiswizard.cluster.fleet import Machine
 from deiswizard.cluster.fleet_api import FleetAdapter, channel_to_any
 from deiswizard.cluster.host import HostLink, UnknownHostKeyError
 from deiswizard.cluster.known_hosts import KnownHosts
-from deiswizard.cluster.port_tries import SECONDS, try_from_here
+from deiswizard.cluster.port_tries import try_from, try_from_here
 from deiswizard.errors import (
     CancelledError,
     HostError,
@@ -30,22 +30,8 @@ from deiswizard.errors import (
 )
 from deiswizard.inventory import Target, for_host
 
-POOL = 32
-"""Connections made side by side: the knee that was measured."""
-
 DOCKER_SOCKET = "/var/run/docker.sock"
 DOCKER_PORT = 2375
-
-
-@dataclass
-class ConnectedHost:
-    """A machine of fleet's registry, and the link to it or why there is none."""
-
-    machine: Machine
-    name: str
-    link: HostLink | None = None
-    error: WizardError | None = None
-    docker: DockerAdapter | None = field(default=None, repr=False)
 
 
 def _nobody(progress: ConnectProgress) -> None:
@@ -164,7 +150,7 @@ class ClusterConnection:
             on_progress(ConnectProgress(host.name, "waiting" if host.link is None else "connected"))
         missing = [host for host in hosts if host.link is None]
         self._connect_all(missing, on_progress, cancel)
-        self.hosts = tuple(_named(hosts))
+        self.hosts = tuple(named(hosts))
 
     def _read_registry(self) -> tuple[tuple[Machine, ...], str]:
         """Fleet's machines and the id of the first host. Without etcd: the first host alone."""
@@ -365,11 +351,7 @@ class ClusterConnection:
         if not host:
             is_direct = self.entry.peer_address in self._addresses and not self._jumps
             return try_from_here(places) if is_direct else None
-        link = self.link(host)
-        with ThreadPoolExecutor(POOL, "tries") as pool:
-            return tuple(
-                pool.map(lambda place: link.takes_connection(place[0], place[1], SECONDS), places)
-            )
+        return try_from(self.link(host), places)
 
     def machine_ids(self) -> frozenset[str]:
         """As ``access.ClusterAccess.machine_ids``."""
@@ -390,23 +372,3 @@ class ClusterConnection:
             if link is not None:
                 link.close()
         self._credentials.close()
-
-
-def _named(hosts: Sequence[ConnectedHost]) -> Sequence[ConnectedHost]:
-    """Give each host its own name where that is unique, else its address."""
-    with ThreadPoolExecutor(min(POOL, max(1, len(hosts))), "names") as pool:
-        names = list(pool.map(_own_name, hosts))
-    for host, name in zip(hosts, names, strict=True):
-        host.name = name if name and names.count(name) == 1 else host.machine.address
-        if host.link is not None:
-            host.link.name = host.name
-    return hosts
-
-
-def _own_name(host: ConnectedHost) -> str:
-    if host.link is None:
-        return host.name if host.name != host.machine.address else ""
-    try:
-        return host.link.run("uname -n").out.strip()
-    except WizardError:
-        return ""

@@ -8,9 +8,12 @@ import shlex
 import socket
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 Place = tuple[str, int]
 AT_ONCE = 400
+FROM_A_HOST = 32
 SECONDS = 3.0
 """A port that has not taken a connection by then is closed: what is dropped never answers."""
 
@@ -36,6 +39,22 @@ def try_from_here(places: Sequence[Place], seconds: float = SECONDS) -> tuple[bo
     for start in range(0, len(places), AT_ONCE):
         found += _try(places[start : start + AT_ONCE], seconds)
     return tuple(found)
+
+
+class Trier(Protocol):
+    """A host that tries a port (``cluster/host.py``)."""
+
+    def takes_connection(self, address: str, port: int, seconds: float) -> bool:
+        """Whether it takes a connection within that time."""
+        ...
+
+
+def try_from(host: Trier, places: Sequence[Place]) -> tuple[bool, ...]:
+    """Side by side over the host's connection; raises what ``takes_connection`` does."""
+    with ThreadPoolExecutor(FROM_A_HOST, "tries") as pool:
+        return tuple(
+            pool.map(lambda place: host.takes_connection(place[0], place[1], SECONDS), places)
+        )
 
 
 def _try(places: Sequence[Place], seconds: float) -> list[bool]:

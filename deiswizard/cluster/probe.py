@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deiswizard.cluster import fleet
-from deiswizard.cluster.connection import POOL, ClusterConnection, ConnectedHost
+from deiswizard.cluster.connected_host import POOL, ConnectedHost
+from deiswizard.cluster.connection import ClusterConnection
 from deiswizard.cluster.lock_key import KEY as LOCK_KEY
 from deiswizard.cluster.lock_key import read_lock
 from deiswizard.cluster.port_tries import told

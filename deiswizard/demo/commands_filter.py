@@ -142,8 +142,6 @@ def systemd_run_later(host: PretendHost, process: Process, seconds: float) -> in
 def systemctl_files(host: PretendHost, process: Process, words: list[str]) -> int | None:
     """What concerns timers and units with a file in /etc; None: it is neither."""
     match words:
-        case ["daemon-reload"]:
-            return 0
         case ["is-active", name] if name.endswith(".timer"):
             is_active = host.timers.is_active(name)
             process.out("active\n" if is_active else "inactive\n")

@@ -16,8 +16,6 @@ NAMES = (UNIT, UNIT.removesuffix(".service"))
 def fleetd_systemctl(host: PretendHost, process: Process, words: list[str]) -> int | None:
     """The exit status; None: it is about something else."""
     match [word for word in words if word not in ("-q", "--quiet")]:
-        case ["daemon-reload"]:
-            host.fleetd.reload()
         case ["show", unit, *options] if unit in NAMES:
             for name, value in host.fleetd.properties().items():
                 process.out(f"{name}={value}\n" if name in options or not options else "")

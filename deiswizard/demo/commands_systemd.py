@@ -22,11 +22,11 @@ def systemctl(host: PretendHost, process: Process) -> int:
     words = [word for word in process.args[1:] if not word.startswith("--no")]
     if words == ["daemon-reload"]:
         host.etcd.reload()
-    of_fleetd = fleetd_systemctl(host, process, words)
-    if of_fleetd is not None:
-        return of_fleetd
-    if (status := systemctl_files(host, process, words)) is not None:
-        return status
+        host.fleetd.reload()
+        return 0
+    for known in (systemctl_files, fleetd_systemctl):
+        if (status := known(host, process, words)) is not None:
+            return status
     match words:
         case ["--version"]:
             process.out(VERSION)

@@ -101,7 +101,9 @@ class PretendHost:
         carried = {**METADATA, **cluster.scenario.metadata.get(self.name, {})}
         self.fleetd = Fleetd(self, ",".join(f"{key}={value}" for key, value in carried.items()))
         if GRACEFUL in self.enabled:
-            self._files[f"/etc/systemd/system/{GRACEFUL}"] = b"[Service]\nType=oneshot\nExecStart=true\n"
+            self._files[f"/etc/systemd/system/{GRACEFUL}"] = (
+                b"[Service]\nType=oneshot\nExecStart=true\n"
+            )
         self._shell = Shell(
             {name: functools.partial(command, self) for name, command in COMMANDS.items()},
             self.read_file,

@@ -10,13 +10,13 @@ from deiswizard.recommendations import firewall_facts as facts
 from deiswizard.recommendations import firewall_files as files
 from deiswizard.recommendations.base import Finding
 from deiswizard.recommendations.firewall_choices import (
-    REMOVE_CONTRIBUTED,
     FirewallChoices,
     named,
     ruleset,
 )
 from deiswizard.recommendations.firewall_facts import HostFilter, filters
 from deiswizard.recommendations.firewall_plan import is_as_chosen
+from deiswizard.recommendations.firewall_problems import REMOVE_CONTRIBUTED
 from deiswizard.recommendations.firewall_rules import INPUT, PRIVATE
 from deiswizard.recommendations.firewall_table import STRANGER, rows
 from deiswizard.run.events import Check

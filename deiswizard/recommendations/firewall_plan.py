@@ -12,8 +12,6 @@ from deiswizard.recommendations import firewall_facts as facts
 from deiswizard.recommendations import firewall_files as files
 from deiswizard.recommendations.firewall_choices import (
     FirewallChoices,
-    check_choices,
-    contributed,
     entry_host,
     is_insider,
     is_let_in,
@@ -23,6 +21,7 @@ from deiswizard.recommendations.firewall_choices import (
     ssh_sources,
 )
 from deiswizard.recommendations.firewall_facts import HostFilter, filters
+from deiswizard.recommendations.firewall_problems import check_choices, contributed
 from deiswizard.recommendations.firewall_rules import (
     FORWARD,
     INPUT,

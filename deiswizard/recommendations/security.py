@@ -15,6 +15,7 @@ from deiswizard.recommendations import (
     firewall_choices,
     firewall_facts,
     firewall_plan,
+    firewall_problems,
     security_choices,
     security_plan,
 )
@@ -70,7 +71,7 @@ def defaults(snapshot: Snapshot) -> SecurityChoices:
 def check_choices(snapshot: Snapshot, choices: SecurityChoices) -> tuple[Problem, ...]:
     """Of the part that is to be set."""
     if choices.part == HOSTS:
-        return firewall_choices.check_choices(snapshot, choices)
+        return firewall_problems.check_choices(snapshot, choices)
     return security_choices.check_choices(snapshot, choices)
 
 

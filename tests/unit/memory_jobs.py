@@ -49,6 +49,10 @@ class JobHost:
         self.boot_id = "22222222-2222-2222-2222-222222222222"
         self.systemd.reboot()
 
+    @property
+    def fleetd(self) -> None:
+        """Nor a fleetd."""
+
     def read_file(self, path: str) -> bytes | None:
         """It has no unit files."""
         return None

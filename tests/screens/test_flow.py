@@ -355,7 +355,7 @@ async def test_hostile_text_is_shown_as_text(text: str) -> None:
     app = app_on(FakeSession(now, events=events))
     async with app.run_test(size=SIZE) as pilot:
         await until_text(pilot, "Registration mode", "at risk")
-        await pilot.press("down", "enter")
+        await pilot.press("4")
         await until_text(pilot, "Choose")
         await pilot.press("enter")
         await until_text(pilot, "Preview", "->")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -200,12 +201,14 @@ class Members(RuleBasedStateMachine):
         assert not problems and not self.ended_by_us, problems
 
 
+@pytest.mark.timeout(600)  # each of its examples is a few runs; seen: half a second each
 def test_no_step_of_ours_ever_ends_the_quorum() -> None:
     run_state_machine_as_test(
         Members,
         settings=settings(
-            max_examples=25,
+            max_examples=20,
             stateful_step_count=6,
+            deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.explicit, Phase.generate],
             print_blob=True,

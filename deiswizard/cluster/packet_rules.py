@@ -6,6 +6,7 @@ or not: then both is followed, and the answer may be that it is not known.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import shlex
@@ -87,6 +88,7 @@ def rule_of(line: str) -> Rule | None:
     return Rule(words[1], rest, target)
 
 
+@functools.lru_cache(maxsize=256)
 def table_of(text: str) -> Table:
     """What ``iptables -S`` (of one table) printed."""
     policies: dict[str, str] = {}

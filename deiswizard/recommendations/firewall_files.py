@@ -200,5 +200,5 @@ def disable_command() -> str:
         f"systemctl disable {UNIT} {DOCKER_UNIT} 2>/dev/null; "
         f"systemctl stop {ROLLBACK}.timer 2>/dev/null; "
         f"systemctl stop {DOCKER_UNIT} 2>/dev/null; systemctl stop {UNIT} 2>/dev/null; "
-        f"rm -f {' '.join(OURS)}; rm -d {FOLDER} 2>/dev/null; systemctl daemon-reload"
+        f"rm -f {' '.join((*OURS, _made(4), _made(6)))}; rm -d {FOLDER} 2>/dev/null; systemctl daemon-reload"
     )

@@ -41,8 +41,8 @@ from deiswizard.recommendations.firewall_steps import (
 )
 from deiswizard.vocabulary import Danger
 
-SPOKEN_TO = (22, 4001, 2380)
-"""What hosts must reach of each other; tried is what is listened on."""
+SPOKEN_TO = (4001, 2380)
+"""What hosts must reach of each other; tried is what is listened on. For ssh there is a new login."""
 
 SECONDS_A_HOST = 20
 FAMILY_WORDS = {4: "IPv4", 6: "IPv6"}

@@ -214,6 +214,7 @@ def test_a_member_that_falls_ill_on_trial_keeps_the_rules_from_being_kept(
     await_that(lambda: filters(host) == before, "the host takes the rules back")
 
 
+@pytest.mark.timeout(400)
 def test_fifty_hosts_one_after_the_other(tmp_path: Path) -> None:
     with PretendCluster.start("fifty", speed=50.0) as cluster:
         demo = Pretended(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from deiswizard.run.folders import config_folder, state_folder
 from tests.flows.checks import assert_status
 from tests.flows.clusters import HOSTS, Real
 from tests.flows.commands import deiswizard
-from tests.flows.test_logging import API_KEY, CADVISOR, DATADOG, KEY_FILE, STORAGE, apply
+from tests.flows.test_logging import CADVISOR, DATADOG, KEY_FILE, STORAGE, apply
 from tests.lab import root
 from tests.lab.images import Pusher, shell_layer
 from tests.lab.waiting import await_that
+
+API_KEY = secrets.token_hex(16)
+"""Another one in each run: it may not be found anywhere, and hosts of the lab see these tests."""
 
 OWN = """\
 [Service]

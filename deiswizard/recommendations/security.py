@@ -126,7 +126,7 @@ def _now(snapshot: Snapshot) -> str:
     now = settings_now(snapshot)
     closed = "lists enforced" if now.enforced else "controller listed" if now.listed else "no lists"
     hosts = firewall_checks.summary(snapshot)
-    return f"routers {'on' if now.firewall else 'off'}, {closed}, {hosts}"
+    return f"{hosts}, routers {'on' if now.firewall else 'off'}, {closed}"
 
 
 def _said(snapshot: Snapshot, key: str) -> tuple[Evidence, ...]:

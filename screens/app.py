@@ -21,7 +21,7 @@ from deiswizard.errors import CancelledError, WizardError
 from deiswizard.plan.plan import Plan
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
-from deiswizard.recommendations.preseed_images import release_of
+from deiswizard.recommendations.preseed.images import release_of
 from deiswizard.run.lock import whoami
 from deiswizard.run.replay import Replay
 from deiswizard.run.resume import Unfinished, newest_unfinished

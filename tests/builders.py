@@ -16,7 +16,7 @@ from deiswizard.cluster.snapshot import (
     Unit,
     UnitState,
 )
-from deiswizard.recommendations.registration_facts import ADMINS, LIVE
+from deiswizard.recommendations.registration.facts import ADMINS, LIVE
 from tests.etcd_builders import etcd_answers, members_of
 
 NOW = 1_795_000_000.0

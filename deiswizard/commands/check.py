@@ -13,7 +13,7 @@ from deiswizard.commands.opening import opened
 from deiswizard.commands.saying import result
 from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Assessment
-from deiswizard.recommendations.preseed_images import release_of
+from deiswizard.recommendations.preseed.images import release_of
 from deiswizard.vocabulary import Status, symbol_of
 
 ALL_OK, COULD_NOT_LOOK, TO_DO = 0, 1, 2

@@ -19,8 +19,8 @@ from deiswizard.commands.secrets import ask_secret
 from deiswizard.errors import AnswersError
 from deiswizard.local_files import absolute
 from deiswizard.materials import Prepared, make_plan
-from deiswizard.recommendations import restore
-from deiswizard.recommendations.restore import RECOMMENDATION, RestoreChoices
+from deiswizard.recommendations.restore import declaration as restore
+from deiswizard.recommendations.restore.declaration import RECOMMENDATION, RestoreChoices
 from deiswizard.run.restoring import opener_of
 from deiswizard.wording import at_time, in_bytes
 

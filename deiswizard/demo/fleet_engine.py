@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.fleet import PLATFORM, unit_options
 from deiswizard.demo import platform
 from deiswizard.demo.etcd_store import StoreError
-from deiswizard.recommendations.security_tags import pairs_of
+from deiswizard.recommendations.security.tags import pairs_of
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster

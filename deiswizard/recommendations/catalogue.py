@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import (
-    backup,
-    etcd,
-    logs,
-    planes,
-    preseed,
-    registration,
-    restore,
-    security,
-    tls,
-)
+from deiswizard.recommendations.backup import declaration as backup
 from deiswizard.recommendations.base import Recommendation
+from deiswizard.recommendations.etcd import declaration as etcd
+from deiswizard.recommendations.logs import declaration as logs
+from deiswizard.recommendations.planes import declaration as planes
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.registration import declaration as registration
+from deiswizard.recommendations.restore import declaration as restore
+from deiswizard.recommendations.security import declaration as security
+from deiswizard.recommendations.tls import declaration as tls
 
 ALL: tuple[Recommendation, ...] = tuple(
     sorted(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from deiswizard.cluster.snapshot import Evidence, HostFacts, Snapshot, Trouble
 from deiswizard.frozen import Frozen
 from deiswizard.recommendations.base import Assessment, Finding, Recommendation
-from deiswizard.recommendations.preseed_images import release_of
+from deiswizard.recommendations.preseed.images import release_of
 from deiswizard.redaction import Redactor
 from deiswizard.run.history import PastRun
 from deiswizard.vocabulary import Status

@@ -16,10 +16,10 @@ from deiswizard.demo.cluster import PretendCluster
 from deiswizard.errors import ServiceError
 from deiswizard.plan.plan import Basis
 from deiswizard.plan.script import script
-from deiswizard.recommendations import preseed
-from deiswizard.recommendations.preseed_choices import PreseedChoices
-from deiswizard.recommendations.preseed_fleet import UNIT, unit_file
-from deiswizard.recommendations.preseed_plan import plan
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed.choices import PreseedChoices
+from deiswizard.recommendations.preseed.fleet import UNIT, unit_file
+from deiswizard.recommendations.preseed.plan import plan
 from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus, Status
 from tests.demo.test_script import by_hand

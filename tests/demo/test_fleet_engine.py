@@ -12,8 +12,8 @@ from deiswizard.commands.opening import TerminalAsker
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.host import PretendHost
 from deiswizard.plan.script import script
-from deiswizard.recommendations.planes_facts import Plane, PlanesChoices
-from deiswizard.recommendations.planes_plan import plan
+from deiswizard.recommendations.planes.facts import Plane, PlanesChoices
+from deiswizard.recommendations.planes.plan import plan
 from deiswizard.session import Session
 from tests.demo.test_script import by_hand
 

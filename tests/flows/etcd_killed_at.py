@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
-from deiswizard.recommendations import etcd
+from deiswizard.recommendations.etcd import declaration as etcd
 from deiswizard.run.folders import find_run
 from deiswizard.run.replay import final_state
 from deiswizard.run.undo import undo_plan

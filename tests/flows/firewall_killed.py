@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
-from deiswizard.recommendations import security
+from deiswizard.recommendations.security import declaration as security
 from deiswizard.run import events as e
 from deiswizard.session import Session
 

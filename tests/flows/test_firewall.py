@@ -14,7 +14,7 @@ import pytest
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.host import PretendHost
 from deiswizard.inventory import save_target
-from deiswizard.recommendations import firewall_files as files
+from deiswizard.recommendations.firewall import files
 from tests.flows.checks import answers
 from tests.flows.clusters import Pretended
 from tests.flows.commands import LIMIT, Said, deiswizard

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deiswizard.recommendations import firewall_files as files
+from deiswizard.recommendations.firewall import files
 from tests.flows.checks import answers
 from tests.flows.clusters import Real
 from tests.flows.commands import deiswizard

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
-from deiswizard.recommendations.preseed_fleet import UNIT, listed
+from deiswizard.recommendations.preseed.fleet import UNIT, listed
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import HOSTS, Cluster, Pretended
 from tests.flows.commands import Said, deiswizard

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from deiswizard.cluster import etcd_host
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.plan import Plan
-from deiswizard.recommendations import etcd
-from deiswizard.recommendations.etcd_choices import EtcdChoices
+from deiswizard.recommendations.etcd import declaration as etcd
+from deiswizard.recommendations.etcd.choices import EtcdChoices
 from deiswizard.run import events as e
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import NOW, host, snapshot

@@ -368,7 +368,8 @@ async def test_hostile_text_is_shown_as_text(text: str) -> None:
 
 
 async def test_a_replay_goes_through_the_same_panes(tmp_path: Path) -> None:
-    from deiswizard.recommendations import preseed, preseed_plan
+    from deiswizard.recommendations.preseed import declaration as preseed
+    from deiswizard.recommendations.preseed import plan as preseed_plan
     from deiswizard.redaction import Redactor
     from deiswizard.run.journal import JournalWriter
     from deiswizard.run.replay import Replay

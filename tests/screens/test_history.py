@@ -12,8 +12,10 @@ from textual.pilot import Pilot
 
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.plan.plan import Plan
-from deiswizard.recommendations import preseed, preseed_plan, registration_plan
-from deiswizard.recommendations.registration_facts import RegistrationChoices
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed import plan as preseed_plan
+from deiswizard.recommendations.registration import plan as registration_plan
+from deiswizard.recommendations.registration.facts import RegistrationChoices
 from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
 from deiswizard.run.folders import runs_folder

@@ -9,7 +9,7 @@ import pytest
 
 from deiswizard import plain
 from deiswizard.answers import remember
-from deiswizard.recommendations import planes
+from deiswizard.recommendations.planes import declaration as planes
 from deiswizard.screens.widgets.matrix import CELL, GUTTER, MatrixList
 from tests.screens.fakes import FakeSession, app_on
 from tests.screens.waiting import until_text

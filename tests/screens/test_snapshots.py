@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 
 from deiswizard.cluster.snapshot import EtcdFacts, Evidence, Snapshot, Trouble
 from deiswizard.plan.plan import Plan
-from deiswizard.recommendations import security
-from deiswizard.recommendations.logs_units import AGENTS, agent_unit
-from deiswizard.recommendations.security_facts import SecurityChoices
+from deiswizard.recommendations.logs.units import AGENTS, agent_unit
+from deiswizard.recommendations.security import declaration as security
+from deiswizard.recommendations.security.facts import SecurityChoices
 from deiswizard.run import events as e
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import ANN, NOW, host, snapshot

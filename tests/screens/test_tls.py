@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.recommendations.tls_facts import DOMAIN
+from deiswizard.recommendations.tls.facts import DOMAIN
 from tests.screens.fakes import FakeSession, app_on
 from tests.screens.waiting import until_text
 from tests.unit.test_tls import look

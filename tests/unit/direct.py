@@ -18,7 +18,7 @@ from deiswizard.demo.host import PretendHost
 from deiswizard.demo.http_base import serve_on
 from deiswizard.errors import LinkError, ServiceError
 from deiswizard.plan.step import as_run
-from deiswizard.recommendations import etcd
+from deiswizard.recommendations.etcd import declaration as etcd
 
 Watch = Callable[[str, Callable[[], Any]], Any]
 """Sees each call that may change something: its words, and the call itself."""

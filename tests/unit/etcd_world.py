@@ -12,8 +12,8 @@ from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.host import PretendHost
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import WaitStep
-from deiswizard.recommendations import etcd
-from deiswizard.recommendations.etcd_choices import EtcdChoices
+from deiswizard.recommendations.etcd import declaration as etcd
+from deiswizard.recommendations.etcd.choices import EtcdChoices
 from deiswizard.run import events as e
 from deiswizard.run import membership
 from deiswizard.run.runner import Run

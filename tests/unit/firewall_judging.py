@@ -6,7 +6,7 @@ from typing import Any
 
 from deiswizard.cluster.snapshot import EtcdFacts, Snapshot
 from deiswizard.plan.plan import Plan
-from deiswizard.recommendations import security
+from deiswizard.recommendations.security import declaration as security
 from deiswizard.vocabulary import Status
 from tests.unit import security_world
 from tests.unit.firewall_world import (

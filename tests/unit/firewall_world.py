@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Member, Snapshot
-from deiswizard.recommendations import firewall_facts as facts
-from deiswizard.recommendations import firewall_files as files
-from deiswizard.recommendations.firewall_choices import FirewallChoices, kept, ruleset
-from deiswizard.recommendations.firewall_rules import (
+from deiswizard.recommendations.firewall import facts, files
+from deiswizard.recommendations.firewall.choices import FirewallChoices, kept, ruleset
+from deiswizard.recommendations.firewall.rules import (
     FORWARD,
     INPUT,
     JUMPS,
@@ -17,7 +16,7 @@ from deiswizard.recommendations.firewall_rules import (
     chain_lines,
     restore_text,
 )
-from deiswizard.recommendations.security_facts import SecurityChoices
+from deiswizard.recommendations.security.facts import SecurityChoices
 
 HOSTS = ("10.21.2.11", "10.21.2.12", "10.21.2.13")
 FLANNEL = '{"Network": "10.244.0.0/16"}'

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from deiswizard.cluster.snapshot import Answer, KeyFact, Snapshot, Unit, UnitState
 from deiswizard.cluster.unit_files import options_of
 from deiswizard.recommendations.base import Problem
-from deiswizard.recommendations.logs_checks import check_choices
-from deiswizard.recommendations.logs_choices import LoggingChoices
-from deiswizard.recommendations.logs_drain import KEY, drain_digest
-from deiswizard.recommendations.logs_facts import LOGGER_SAYS, MARKERS, MOUNTS, ON_HOST
+from deiswizard.recommendations.logs.checks import check_choices
+from deiswizard.recommendations.logs.choices import LoggingChoices
+from deiswizard.recommendations.logs.drain import KEY, drain_digest
+from deiswizard.recommendations.logs.facts import LOGGER_SAYS, MARKERS, MOUNTS, ON_HOST
 from tests.builders import all_images, answered, host, snapshot
 
 CEPH = "10.0.0.1:/ /var/lib/deis/store ceph rw 0 0\n"

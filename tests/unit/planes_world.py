@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Snapshot, Unit, UnitState, Versions
-from deiswizard.recommendations.planes_choices import check_choices
-from deiswizard.recommendations.planes_facts import (
+from deiswizard.recommendations.planes.choices import check_choices
+from deiswizard.recommendations.planes.facts import (
     CEPH,
     CEPH_ASK,
     DECORATORS,
@@ -18,7 +18,7 @@ from deiswizard.recommendations.planes_facts import (
     PlanesChoices,
     pair_of,
 )
-from deiswizard.recommendations.planes_fleetd import ASK, FLEETD
+from deiswizard.recommendations.planes.fleetd import ASK, FLEETD
 from deiswizard.userdata.metadata import pairs
 from tests.builders import host, snapshot
 

@@ -8,15 +8,15 @@ from typing import Any
 from deiswizard.cluster.snapshot import Answer, HostFacts, Snapshot, Unit, UnitState
 from deiswizard.cluster.web import WebAnswer
 from deiswizard.recommendations.base import Problem
-from deiswizard.recommendations.security_choices import check_choices
-from deiswizard.recommendations.security_facts import (
+from deiswizard.recommendations.security.choices import check_choices
+from deiswizard.recommendations.security.facts import (
     APPS,
     NGINX,
     OPERATOR,
     SecurityChoices,
     settings_now,
 )
-from deiswizard.recommendations.security_requests import expected
+from deiswizard.recommendations.security.requests import expected
 from tests.builders import all_images, answered, host, snapshot
 from tests.unit import firewall_world
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from deiswizard.answers import build, file_of, first_values, load, remember, remembered
 from deiswizard.errors import AnswersError
-from deiswizard.recommendations import backup, preseed, registration
-from deiswizard.recommendations.preseed_choices import PreseedChoices
-from deiswizard.recommendations.registration_facts import RegistrationChoices
+from deiswizard.recommendations.backup import declaration as backup
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed.choices import PreseedChoices
+from deiswizard.recommendations.registration import declaration as registration
+from deiswizard.recommendations.registration.facts import RegistrationChoices
 from tests.builders import snapshot
 from tests.unit.test_backup import with_ceph
 

@@ -19,9 +19,15 @@ from deiswizard.plan.preview import as_text
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script import script
 from deiswizard.plan.step import GuardStep
-from deiswizard.recommendations.backup import RECOMMENDATION, check_choices, defaults, read, verify
-from deiswizard.recommendations.backup_assess import age_words, assess
-from deiswizard.recommendations.backup_facts import (
+from deiswizard.recommendations.backup.assess import age_words, assess
+from deiswizard.recommendations.backup.declaration import (
+    RECOMMENDATION,
+    check_choices,
+    defaults,
+    read,
+    verify,
+)
+from deiswizard.recommendations.backup.facts import (
     BACKUPS,
     HEALTH,
     MOUNT,
@@ -31,7 +37,7 @@ from deiswizard.recommendations.backup_facts import (
     questions,
     wale_newest,
 )
-from deiswizard.recommendations.backup_plan import plan
+from deiswizard.recommendations.backup.plan import plan
 from deiswizard.vocabulary import Danger, Status
 from tests.builders import NOW, host, snapshot
 

@@ -11,8 +11,8 @@ import pytest
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import as_text
-from deiswizard.recommendations.backup_plan import plan
-from deiswizard.recommendations.backup_schedule import cron_line, service_text
+from deiswizard.recommendations.backup.plan import plan
+from deiswizard.recommendations.backup.schedule import cron_line, service_text
 from tests.unit.test_backup import HERE, choices, with_ceph
 
 

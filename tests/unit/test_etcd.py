@@ -13,10 +13,10 @@ from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script import script
 from deiswizard.plan.step import UploadStep
-from deiswizard.recommendations import etcd
 from deiswizard.recommendations.base import Assessment
-from deiswizard.recommendations.etcd_choices import EtcdChoices, advised, defaults
-from deiswizard.recommendations.etcd_facts import FRESH_SECONDS, view
+from deiswizard.recommendations.etcd import declaration as etcd
+from deiswizard.recommendations.etcd.choices import EtcdChoices, advised, defaults
+from deiswizard.recommendations.etcd.facts import FRESH_SECONDS, view
 from deiswizard.run import events as e
 from deiswizard.run.runner import Run
 from deiswizard.vocabulary import RunStatus, Status

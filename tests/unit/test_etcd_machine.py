@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from deiswizard.errors import PreconditionError
-from deiswizard.recommendations.etcd_facts import view
+from deiswizard.recommendations.etcd.facts import view
 from deiswizard.run import events as e
 from deiswizard.run import membership
 from deiswizard.run.journal import read_journal

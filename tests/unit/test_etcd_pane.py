@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deiswizard.cluster.snapshot import Member
-from deiswizard.recommendations import etcd
+from deiswizard.recommendations.etcd import declaration as etcd
 from deiswizard.run import events as e
 from deiswizard.run import watching
 from deiswizard.run.reducer import reduce

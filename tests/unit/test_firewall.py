@@ -11,11 +11,12 @@ from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.reach_conditions import FreshLogin, PortsTake
 from deiswizard.plan.step import CommandStep, GuardStep, UploadStep, WaitStep
-from deiswizard.recommendations import firewall_choices, security, security_plan
-from deiswizard.recommendations import firewall_facts as facts
-from deiswizard.recommendations import firewall_files as files
-from deiswizard.recommendations.firewall_checks import contributed_defects
-from deiswizard.recommendations.security_facts import OPERATOR, SecurityChoices
+from deiswizard.recommendations.firewall import choices as firewall_choices
+from deiswizard.recommendations.firewall import facts, files
+from deiswizard.recommendations.firewall.checks import contributed_defects
+from deiswizard.recommendations.security import declaration as security
+from deiswizard.recommendations.security import plan as security_plan
+from deiswizard.recommendations.security.facts import OPERATOR, SecurityChoices
 from deiswizard.run.undo import verify_undo
 from deiswizard.vocabulary import Danger, Status
 from tests.unit.firewall_judging import judged, plan_of, sentences, world
@@ -53,7 +54,7 @@ def test_half_a_firewall_or_one_that_does_not_hold_is_told() -> None:
         Status.AT_RISK,
         "deis-3 has no firewall yet, 2 of 3",
     )
-    from deiswizard.recommendations.firewall_rules import chain_lines
+    from deiswizard.recommendations.firewall.rules import chain_lines
 
     late = with_ours(chain_lines(made_rules(), 4), first=False)
     judged(

@@ -9,7 +9,7 @@ import pytest
 from deiswizard import answers
 from deiswizard.cluster.snapshot import EtcdFacts, Member, Unit, UnitState
 from deiswizard.errors import PreconditionError
-from deiswizard.recommendations import security
+from deiswizard.recommendations.security import declaration as security
 from tests.unit.firewall_judging import plan_of, sentences, world
 from tests.unit.firewall_world import (
     bare,

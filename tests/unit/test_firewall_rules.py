@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from deiswizard.cluster.packet_rules import Packet, Table, reach, rule_of, table_of, verdict
-from deiswizard.recommendations import firewall_files as files
-from deiswizard.recommendations.firewall_rules import (
+from deiswizard.recommendations.firewall import files
+from deiswizard.recommendations.firewall.rules import (
     chain_lines,
     choices_in,
     lines_in,
     restore_text,
 )
-from deiswizard.recommendations.firewall_table import A_CONTAINER, STRANGER
+from deiswizard.recommendations.firewall.table import A_CONTAINER, STRANGER
 from tests.unit.firewall_world import CONTRIBUTED, DOCKERS, NAT, bare, rules, with_ours
 
 HOST, FLANNEL_SOURCE = "10.21.2.12", "10.244.9.9"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deiswizard.recommendations.logs_drain import (
+from deiswizard.recommendations.logs.drain import (
     drain_digest,
     parse_drain,
     parse_receiver,

@@ -9,15 +9,15 @@ import pytest
 from deiswizard.cluster.snapshot import Unit
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.preview import as_text
-from deiswizard.recommendations import logs
-from deiswizard.recommendations.logs_form import defaults
-from deiswizard.recommendations.logs_plan import plan
-from deiswizard.recommendations.logs_units import (
+from deiswizard.recommendations.logs import declaration as logs
+from deiswizard.recommendations.logs.form import defaults
+from deiswizard.recommendations.logs.plan import plan
+from deiswizard.recommendations.logs.units import (
     AGENTS,
     agent_unit,
     bad_tags,
 )
-from deiswizard.recommendations.logs_verify import verify
+from deiswizard.recommendations.logs.verify import verify
 from deiswizard.vocabulary import Status
 from tests.builders import host
 from tests.unit.logging_world import (

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from deiswizard.plan.preview import as_text
-from deiswizard.recommendations import logs
-from deiswizard.recommendations.logs_checks import check_choices
-from deiswizard.recommendations.logs_form import defaults, fingerprints, read
-from deiswizard.recommendations.logs_plan import plan
-from deiswizard.recommendations.logs_units import (
+from deiswizard.recommendations.logs import declaration as logs
+from deiswizard.recommendations.logs.checks import check_choices
+from deiswizard.recommendations.logs.form import defaults, fingerprints, read
+from deiswizard.recommendations.logs.plan import plan
+from deiswizard.recommendations.logs.units import (
     AGENTS,
     FORWARDER,
     agent_unit,

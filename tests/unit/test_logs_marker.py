@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deiswizard.recommendations.logs_drain import drain_digest, parse_drain
-from deiswizard.recommendations.logs_marker import (
+from deiswizard.recommendations.logs.drain import drain_digest, parse_drain
+from deiswizard.recommendations.logs.marker import (
     hear_command,
     heard_value,
     is_word_of,

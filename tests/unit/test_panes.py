@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deiswizard.recommendations import preseed, preseed_plan
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed import plan as preseed_plan
 from deiswizard.run import events as e
 from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState

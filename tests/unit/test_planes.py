@@ -15,12 +15,12 @@ from deiswizard.plan.step import (
     UploadStep,
     WriteKeyStep,
 )
-from deiswizard.recommendations.planes_assess import assess
-from deiswizard.recommendations.planes_choices import advised, defaults
-from deiswizard.recommendations.planes_facts import undecorated_templates
-from deiswizard.recommendations.planes_fleetd import drop_in, fleetd_of, seconds_in, variable_in
-from deiswizard.recommendations.planes_plan import plan
-from deiswizard.recommendations.planes_verify import verify
+from deiswizard.recommendations.planes.assess import assess
+from deiswizard.recommendations.planes.choices import advised, defaults
+from deiswizard.recommendations.planes.facts import undecorated_templates
+from deiswizard.recommendations.planes.fleetd import drop_in, fleetd_of, seconds_in, variable_in
+from deiswizard.recommendations.planes.plan import plan
+from deiswizard.recommendations.planes.verify import verify
 from deiswizard.vocabulary import Status
 from tests.unit.planes_world import (
     ALL,

@@ -20,8 +20,8 @@ from deiswizard.plan.step import (
     SubmitUnitStep,
     WaitStep,
 )
-from deiswizard.recommendations.planes_facts import FLAG, moves
-from deiswizard.recommendations.planes_plan import plan
+from deiswizard.recommendations.planes.facts import FLAG, moves
+from deiswizard.recommendations.planes.plan import plan
 from deiswizard.vocabulary import Danger
 from tests.unit.planes_world import (
     ALL,

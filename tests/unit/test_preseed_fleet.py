@@ -21,10 +21,10 @@ from deiswizard.plan.conditions import UnitDone
 from deiswizard.plan.plan import KeyBasis, Plan
 from deiswizard.plan.preview import as_text
 from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
-from deiswizard.recommendations import preseed
-from deiswizard.recommendations.preseed_choices import IMAGE_NAME, PreseedChoices
-from deiswizard.recommendations.preseed_fleet import UNIT, departed, is_safe, listed, unit_file
-from deiswizard.recommendations.preseed_plan import plan
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed.choices import IMAGE_NAME, PreseedChoices
+from deiswizard.recommendations.preseed.fleet import UNIT, departed, is_safe, listed, unit_file
+from deiswizard.recommendations.preseed.plan import plan
 from deiswizard.run import events as e
 from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState

@@ -13,7 +13,7 @@ from deiswizard.cluster.port_tries import shown_tries, told, try_from_here
 from deiswizard.cluster.snapshot import Member
 from deiswizard.errors import LinkError, LoginError, ServiceError
 from deiswizard.plan.reach_conditions import AnyReach, ClusterWhole, FreshLogin, PortsTake
-from deiswizard.recommendations.firewall_facts import tried, tries_question
+from deiswizard.recommendations.firewall.facts import tried, tries_question
 from deiswizard.run.context import Context
 from deiswizard.run.holding import holds_now
 from tests.unit.memory_cluster import MemoryCluster

@@ -26,17 +26,15 @@ from deiswizard.plan.step import (
     shown,
     shown_key_write,
 )
-from deiswizard.recommendations import (
-    catalogue,
-    preseed,
-    preseed_plan,
-    registration,
-    registration_plan,
-)
+from deiswizard.recommendations import catalogue
 from deiswizard.recommendations.base import Recommendation
-from deiswizard.recommendations.preseed_choices import PreseedChoices
-from deiswizard.recommendations.preseed_images import components_in_use, needed_images
-from deiswizard.recommendations.registration_facts import CONFIRM, RegistrationChoices
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed import plan as preseed_plan
+from deiswizard.recommendations.preseed.choices import PreseedChoices
+from deiswizard.recommendations.preseed.images import components_in_use, needed_images
+from deiswizard.recommendations.registration import declaration as registration
+from deiswizard.recommendations.registration import plan as registration_plan
+from deiswizard.recommendations.registration.facts import CONFIRM, RegistrationChoices
 from deiswizard.run.events import RunFinished, RunStarted, StepFinished
 from deiswizard.run.reducer import reduce
 from deiswizard.run.state import RunState

@@ -24,8 +24,10 @@ from deiswizard.plan.step import (
     WaitStep,
     WriteKeyStep,
 )
-from deiswizard.recommendations import preseed, preseed_plan, registration_plan
-from deiswizard.recommendations.registration_facts import RegistrationChoices
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed import plan as preseed_plan
+from deiswizard.recommendations.registration import plan as registration_plan
+from deiswizard.recommendations.registration.facts import RegistrationChoices
 from deiswizard.redaction import MASK, Redactor
 from deiswizard.run import events as e
 from deiswizard.run.journal import JournalWriter

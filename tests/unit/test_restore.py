@@ -20,8 +20,12 @@ from deiswizard.backup.data import (
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import as_text
-from deiswizard.recommendations.restore import RestoreChoices, check_choices, way_of_database
-from deiswizard.recommendations.restore_plan import plan
+from deiswizard.recommendations.restore.declaration import (
+    RestoreChoices,
+    check_choices,
+    way_of_database,
+)
+from deiswizard.recommendations.restore.plan import plan
 from tests.builders import NOW, snapshot
 
 DOMAIN = "/deis/platform/domain"

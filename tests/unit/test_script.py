@@ -41,8 +41,10 @@ from deiswizard.plan.step import (
     WriteKeyStep,
     shown,
 )
-from deiswizard.recommendations import preseed, preseed_plan, registration_plan
-from deiswizard.recommendations.registration_facts import RegistrationChoices
+from deiswizard.recommendations.preseed import declaration as preseed
+from deiswizard.recommendations.preseed import plan as preseed_plan
+from deiswizard.recommendations.registration import plan as registration_plan
+from deiswizard.recommendations.registration.facts import RegistrationChoices
 from deiswizard.vocabulary import Danger, JobWay
 from tests.builders import snapshot
 from tests.unit.memory_cluster import command, plan_of, stage

@@ -12,9 +12,10 @@ from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import WebSays
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import KeyStep, WaitStep
-from deiswizard.recommendations import security, security_tags
-from deiswizard.recommendations.security_facts import ENFORCE, ERROR_CODE, FIREWALL, LIST
-from deiswizard.recommendations.security_plan import plan
+from deiswizard.recommendations.security import declaration as security
+from deiswizard.recommendations.security import tags as security_tags
+from deiswizard.recommendations.security.facts import ENFORCE, ERROR_CODE, FIREWALL, LIST
+from deiswizard.recommendations.security.plan import plan
 from deiswizard.vocabulary import Danger, Status
 from tests.builders import host
 from tests.unit.security_world import ME, choose, sentences, world

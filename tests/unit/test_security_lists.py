@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deiswizard.demo.router_rules import fault_of_main, main
-from deiswizard.recommendations import security_lists as lists
+from deiswizard.recommendations.security import lists
 from tests.unit.security_world import ME, sentences, world
 
 TRAPS = {

@@ -13,11 +13,11 @@ from deiswizard.cluster.snapshot import Answer, KeyFact, Snapshot, UnitState
 from deiswizard.cluster.web import WebAnswer
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.step import CopyKeyStep, RemoveKeyStep, WaitStep, WriteKeyStep
-from deiswizard.recommendations.tls import RECOMMENDATION, defaults, verify
-from deiswizard.recommendations.tls_assess import assess
-from deiswizard.recommendations.tls_checks import check_choices
-from deiswizard.recommendations.tls_choices import TlsChoices, examine
-from deiswizard.recommendations.tls_facts import (
+from deiswizard.recommendations.tls.assess import assess
+from deiswizard.recommendations.tls.checks import check_choices
+from deiswizard.recommendations.tls.choices import TlsChoices, examine
+from deiswizard.recommendations.tls.declaration import RECOMMENDATION, defaults, verify
+from deiswizard.recommendations.tls.facts import (
     CERT,
     HTTP,
     HTTPS,
@@ -27,7 +27,7 @@ from deiswizard.recommendations.tls_facts import (
     REDIRECT,
     STORE,
 )
-from deiswizard.recommendations.tls_plan import plan
+from deiswizard.recommendations.tls.plan import plan
 from deiswizard.vocabulary import Status
 from tests.builders import host, snapshot
 from tests.certificates import Certificate, certificate

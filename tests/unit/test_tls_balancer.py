@@ -10,11 +10,11 @@ from deiswizard.certificates import leaf_of
 from deiswizard.cluster.snapshot import Answer, Snapshot
 from deiswizard.cluster.web import WebAnswer
 from deiswizard.plan.step import WaitStep
-from deiswizard.recommendations.tls import RECOMMENDATION, defaults, verify
-from deiswizard.recommendations.tls_assess import assess
-from deiswizard.recommendations.tls_balancer import ADDRESSES, BALANCER
-from deiswizard.recommendations.tls_facts import FORWARDED, REDIRECT
-from deiswizard.recommendations.tls_plan import plan
+from deiswizard.recommendations.tls.assess import assess
+from deiswizard.recommendations.tls.balancer import ADDRESSES, BALANCER
+from deiswizard.recommendations.tls.declaration import RECOMMENDATION, defaults, verify
+from deiswizard.recommendations.tls.facts import FORWARDED, REDIRECT
+from deiswizard.recommendations.tls.plan import plan
 from deiswizard.vocabulary import Status
 from tests.certificates import Certificate, certificate
 from tests.unit.test_tls import DOMAIN, LEAF, ROOT, chosen, look, says, sealed, sentences

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from deiswizard import certificates as pki
 from deiswizard.answers import build
-from deiswizard.recommendations.tls import RECOMMENDATION
-from deiswizard.recommendations.tls_choices import TlsChoices
-from deiswizard.recommendations.tls_self_signed import folder, self_signed
+from deiswizard.recommendations.tls.choices import TlsChoices
+from deiswizard.recommendations.tls.declaration import RECOMMENDATION
+from deiswizard.recommendations.tls.self_signed import folder, self_signed
 from tests.certificates import Certificate, certificate
 
 DOMAIN = "example.com"

@@ -1,0 +1,1 @@
+"""The hosts' own firewall, a part of Security."""

@@ -1,0 +1,1 @@
+"""Isolating the planes."""

@@ -1,0 +1,1 @@
+"""Preseeding containers."""

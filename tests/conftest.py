@@ -28,12 +28,18 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def on_lab(item: pytest.Item) -> bool:
+    """By a fixture, or because the real one of the two clusters is its turn."""
+    turn = item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+    return turn == "lab" or "labs" in getattr(item, "fixturenames", ())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side by file; those that use a lab are dealt out to as many workers as there are labs."""
     dealt = itertools.cycle(f"lab-{number}" for number in range(LABS))
     for item in items:
-        needs_lab = "[lab" in item.name or "labs" in getattr(item, "fixturenames", ())
+        needs_lab = on_lab(item)
         item.add_marker(pytest.mark.xdist_group(next(dealt) if needs_lab else str(item.path)))
         if needs_lab:
             item.add_marker(pytest.mark.lab)

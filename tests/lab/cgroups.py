@@ -22,6 +22,15 @@ def controllers() -> list[str]:
     )
 
 
+def identity(pid: int) -> str:
+    """A process by its number and when it began; empty when it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
+
+
 @dataclass(frozen=True)
 class Groups:
     """The control groups of the lab with that number."""
@@ -48,6 +57,10 @@ class Groups:
             with contextlib.suppress(OSError):
                 found |= {int(line) for line in group.read_text().split()}
         return found
+
+    def identities(self) -> set[str]:
+        """The processes of all hosts, each by its number and when it began: numbers are given again."""
+        return {name for pid in self.members() if (name := identity(pid))}
 
     def clear(self) -> None:
         """Remove all groups. Raises OSError while there is a process in one."""

@@ -20,7 +20,7 @@ class Ruins:
     """Where a lab was that has been killed in the middle of its life, and the processes of its hosts."""
 
     place: Place
-    processes: frozenset[int]
+    processes: frozenset[str]
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def aborted_lab() -> Ruins:
     number, said = process.stdout.readline().removeprefix("lab ").split(":", 1)
     assert said.startswith(" 3 hosts")
     place = Place(int(number))
-    had = place.groups.members()
+    had = place.groups.identities()
     process.kill()
     process.wait()
     return Ruins(place, frozenset(had))

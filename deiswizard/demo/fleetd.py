@@ -32,7 +32,7 @@ class Fleetd:
 
     def __init__(self, host: PretendHost, metadata: str) -> None:
         self._host = host
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.restarts = "always"
         self.is_active = True
         self.may_start = threading.Event()
@@ -79,7 +79,9 @@ class Fleetd:
                 return
             self.is_active = True
             self.metadata = self._configured()
-        self._host.cluster.fleet.machine_is_back(self._host)
+            self._host.cluster.fleet.machine_is_back(
+                self._host
+            )  # told by the time it is seen running
 
     def kill(self) -> None:
         """Its units go on; systemd starts it again, if its unit says so."""
@@ -102,7 +104,8 @@ class Fleetd:
     def properties(self) -> dict[str, str]:
         """As ``systemctl show`` of systemd 229 has them: values as they are, without quotes."""
         words = " ".join(f"{name}={value}" for name, value in self.environment.items())
-        state = ("active", "running") if self.is_active else ("activating", "auto-restart")
+        with self._lock:
+            state = ("active", "running") if self.is_active else ("activating", "auto-restart")
         return {
             "Environment": words,
             "Restart": self.restarts,

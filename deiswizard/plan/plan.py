@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -50,6 +50,16 @@ class Stage(Frozen):
         """The same stage, tied to the steps whose change it takes back."""
         tied = (step.model_copy(update={"undoes": steps}) for step in self.steps)
         return self.model_copy(update={"steps": tuple(tied)})
+
+
+def chained(steps: Iterable[Step | None]) -> tuple[Step, ...]:
+    """Each step needs the one before it; None stands for one that is not needed."""
+    done: list[Step] = []
+    for step in steps:
+        if step is not None:
+            needs = (done[-1].id,) if done else ()
+            done.append(step.model_copy(update={"needs": needs}))
+    return tuple(done)
 
 
 class Impact(Frozen):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.here_steps import HereFileStep, HereStep
-from deiswizard.plan.plan import Change, Stage
+from deiswizard.plan.plan import Change, Stage, chained
 from deiswizard.recommendations.backup.facts import TIME, BackupChoices, HereFacts
 from deiswizard.vocabulary import Danger
 
@@ -172,15 +172,6 @@ def stages(snapshot: Snapshot, choices: BackupChoices) -> tuple[tuple[Stage, ...
         desired=shown,
         steps=tuple(step.id for step in steps),
     )
-    made = Stage(id="schedule", title="Schedule on this machine", steps=_in_turn(steps))
+    made = Stage(id="schedule", title="Schedule on this machine", steps=chained(steps))
     undone = Stage(id="unschedule", title="Take the schedule back", steps=tuple(back))
     return (made,), (undone,), (change,)
-
-
-def _in_turn(steps: Sequence[HereFileStep | HereStep]) -> tuple[HereFileStep | HereStep, ...]:
-    """Each needs the one before."""
-    out: list[HereFileStep | HereStep] = []
-    for step in steps:
-        needs = (out[-1].id,) if out else ()
-        out.append(step.model_copy(update={"needs": needs}))
-    return tuple(out)

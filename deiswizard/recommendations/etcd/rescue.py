@@ -14,12 +14,12 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import CommandSays, MemberListed
 from deiswizard.plan.etcd_stands import EtcdPeer
-from deiswizard.plan.plan import Basis, Change, Impact, MemberBasis, Plan, Stage
+from deiswizard.plan.plan import Basis, Change, Impact, MemberBasis, Plan, Stage, chained
 from deiswizard.plan.step import CommandStep, GuardStep, Step, UploadStep, WaitStep
 from deiswizard.recommendations.etcd import commands as etcd_commands
 from deiswizard.recommendations.etcd import stages as etcd_stages
 from deiswizard.recommendations.etcd.facts import Node, View, missing
-from deiswizard.recommendations.etcd.steps import FOLDER, WAIT_SECONDS, Peers, chained
+from deiswizard.recommendations.etcd.steps import FOLDER, WAIT_SECONDS, Peers
 from deiswizard.vocabulary import Danger
 
 NO_LOCK = "etcd without a quorum can hold no lock: see that nobody else works on this cluster"

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from deiswizard.plan.conditions import CommandSays, MemberListed
 from deiswizard.plan.etcd_stands import EtcdPeer, EtcdStands
 from deiswizard.plan.etcd_steps import RemoveMemberStep
-from deiswizard.plan.plan import Stage
+from deiswizard.plan.plan import Stage, chained
 from deiswizard.plan.step import GuardStep, Step, WaitStep
 from deiswizard.recommendations.etcd import commands
 from deiswizard.recommendations.etcd import steps as make
 from deiswizard.recommendations.etcd.facts import Node
-from deiswizard.recommendations.etcd.steps import OTHERWISE, WAIT_SECONDS, Peers, chained
+from deiswizard.recommendations.etcd.steps import OTHERWISE, WAIT_SECONDS, Peers
 from deiswizard.vocabulary import Danger
 
 

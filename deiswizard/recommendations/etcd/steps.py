@@ -11,7 +11,7 @@ from deiswizard.cluster.snapshot import Member
 from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.etcd_stands import EtcdPeer, EtcdStands
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
-from deiswizard.plan.step import CommandStep, GuardStep, Step, UploadStep, WaitStep
+from deiswizard.plan.step import CommandStep, GuardStep, UploadStep, WaitStep
 from deiswizard.recommendations.etcd import commands
 from deiswizard.recommendations.etcd.facts import Node
 from deiswizard.vocabulary import Danger
@@ -41,17 +41,6 @@ class Peers:
     def cluster(self, *more: EtcdPeer) -> tuple[tuple[str, str], ...]:
         """Names and peer URLs of the others and of these."""
         return commands.names_of((*self.others, *more), self.names)
-
-
-def chained(steps: Sequence[Step | None]) -> tuple[Step, ...]:
-    """Each needs the one before it."""
-    out: list[Step] = []
-    for step in steps:
-        if step is None:
-            continue
-        needs = (out[-1].id,) if out else ()
-        out.append(step.model_copy(update={"needs": needs}))
-    return tuple(out)
 
 
 def aside(node: Node, peers: Peers) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deiswizard.plan.conditions import CommandSays
-from deiswizard.plan.plan import Stage
+from deiswizard.plan.plan import Stage, chained
 from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
 from deiswizard.plan.step import CommandStep, GuardStep, Step, UploadStep, WaitStep
 from deiswizard.recommendations.firewall import files
@@ -89,21 +89,12 @@ def guards(hosts: tuple[str, ...], whole: ClusterWhole) -> Stage:
     return Stage(id="guards", title="Guards", steps=(*logins, cluster))
 
 
-def _chained(steps: Iterator[Step]) -> tuple[Step, ...]:
-    """Each needs the one before it."""
-    done: list[Step] = []
-    for step in steps:
-        needs = (done[-1].id,) if done else ()
-        done.append(step.model_copy(update={"needs": needs}))
-    return tuple(done)
-
-
 def trial(target: Target, prefix: str = "on") -> Stage:
     """Put rules on one host; nothing goes on to the next one before they are proven and kept."""
     return Stage(
         id=f"{prefix}:{target.host}",
         title=f"Firewall on {target.host}",
-        steps=_chained(_trial(target, f"{prefix}:{target.host}")),
+        steps=chained(_trial(target, f"{prefix}:{target.host}")),
     )
 
 
@@ -284,4 +275,4 @@ def removal(host: str, families: tuple[int, ...], prefix: str = "off") -> Stage:
             timeout=QUICK_SECONDS,
         ),
     )  # fmt: skip
-    return Stage(id=name, title=f"No firewall of ours on {host}", steps=_chained(iter(steps)))
+    return Stage(id=name, title=f"No firewall of ours on {host}", steps=chained(steps))

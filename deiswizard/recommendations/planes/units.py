@@ -16,7 +16,7 @@ from deiswizard.cluster.snapshot import Snapshot, Unit
 from deiswizard.cluster.unit_files import UnitOption, digest, options_of, text_of
 from deiswizard.plan.conditions import UnitGone
 from deiswizard.plan.fleet_conditions import MachinesCarry, UnitStopped
-from deiswizard.plan.plan import Change, KeyBasis, Stage
+from deiswizard.plan.plan import Change, KeyBasis, Stage, chained
 from deiswizard.plan.step import (
     DestroyUnitStep,
     GuardStep,
@@ -97,7 +97,7 @@ def stage(snapshot: Snapshot, choices: PlanesChoices, group: Group) -> Stage:
         steps += _up(snapshot, choices, unit, decorated(unit), "")
     if _touches_ceph(snapshot, group) and (asker := ceph_asker(snapshot)) is not None:
         steps.append(ceph_well(asker.name, f"ceph:{group.id}", ()))
-    return Stage(id=f"group:{group.id}", title=group.title, steps=_chained(steps))
+    return Stage(id=f"group:{group.id}", title=group.title, steps=chained(steps))
 
 
 def _touches_ceph(snapshot: Snapshot, group: Group) -> bool:
@@ -188,15 +188,6 @@ def _up(
     yield runs_on(name, hosts, f"{prefix}runs:{name}", every=unit.is_global)
 
 
-def _chained(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Each after the one before."""
-    names = ("", *(step.id for step in steps))
-    return tuple(
-        step.model_copy(update={"needs": (before,) if before else ()})
-        for before, step in zip(names, steps, strict=False)
-    )
-
-
 def undo(snapshot: Snapshot, group: Group) -> Iterator[Stage]:
     """Down in whatever file it is by then, and up with the file of before. Only what was begun."""
     down: list[Step] = []
@@ -215,7 +206,7 @@ def undo(snapshot: Snapshot, group: Group) -> Iterator[Stage]:
 def _tied(steps: Sequence[Step], unit: Unit) -> tuple[Step, ...]:
     """Each after the one before of the same unit, and only where that unit was touched."""
     undoes = tuple(f"{what}:{unit.name}" for what in ("stop", "destroy", "submit"))
-    return tuple(step.model_copy(update={"undoes": undoes}) for step in _chained(steps))
+    return tuple(step.model_copy(update={"undoes": undoes}) for step in chained(steps))
 
 
 def changes(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Change]:

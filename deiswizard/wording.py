@@ -47,8 +47,12 @@ MANY = 4
 """Names that are all told; of more, the first and how many."""
 
 
+def few(names: Sequence[str], most: int = MANY) -> str:
+    """The first names, and how many are left: ``deis-1, deis-2 and 40 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def named(names: Sequence[str]) -> str:
     """``deis-1, deis-2``; ``deis-1, deis-2, deis-3 and 42 more``."""
-    if len(names) <= MANY:
-        return ", ".join(names)
-    return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"
+    return few(names, MANY if len(names) <= MANY else MANY - 1)

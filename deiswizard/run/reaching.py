@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from deiswizard.errors import HostKeyError, LinkError, LoginError
 from deiswizard.plan.reach_conditions import AnyReach, ClusterWhole, FreshLogin, PortsTake
 from deiswizard.run.context import Context
+from deiswizard.wording import few
 
-MOST_NAMED = 4
 HOSTS_AT_ONCE = 32
 
 
@@ -47,9 +47,8 @@ def _ports_take(condition: PortsTake, context: Context) -> tuple[bool, str]:
     if not wrong:
         count = sum(len(found or ()) for found in tried)
         return True, f"{count} tried, all {'open' if condition.open else 'closed'}"
-    more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
     state = "closed" if condition.open else "open"
-    return False, f"{state}: {', '.join(wrong[:MOST_NAMED])}{more}"
+    return False, f"{state}: {few(wrong)}"
 
 
 def _cluster_whole(condition: ClusterWhole, context: Context) -> tuple[bool, str]:

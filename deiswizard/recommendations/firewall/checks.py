@@ -10,7 +10,6 @@ from deiswizard.recommendations.base import Finding
 from deiswizard.recommendations.firewall import facts, files
 from deiswizard.recommendations.firewall.choices import (
     FirewallChoices,
-    named,
     ruleset,
 )
 from deiswizard.recommendations.firewall.facts import HostFilter, filters
@@ -20,6 +19,7 @@ from deiswizard.recommendations.firewall.rules import INPUT, PRIVATE
 from deiswizard.recommendations.firewall.table import STRANGER, rows
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
+from deiswizard.wording import few
 
 SOURCE = "sudo iptables -S"
 AGAIN = "choose the hosts' firewall here, and run it again"
@@ -32,7 +32,7 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
         said = next((a.err for a in snapshot.answers if a.id == facts.FACTS and a.err), "no answer")
         yield Finding(
             status=Status.UNKNOWN,
-            what=f"how {named([host.name for host in unread])} filters packets could not be read",
+            what=f"how {few([host.name for host in unread])} filters packets could not be read",
             evidence=(Evidence(source=SOURCE, host=unread[0].name, said=said),),
             do="see that sudo needs no password there",
         )
@@ -45,7 +45,7 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
     if ours and lacking:
         yield Finding(
             status=Status.PARTLY,
-            what=f"{named([one.host for one in lacking])} has no firewall yet, {len(ours)} of {len(known)} have",
+            what=f"{few([one.host for one in lacking])} has no firewall yet, {len(ours)} of {len(known)} have",
             evidence=tuple(Evidence(source=SOURCE, host=one.host, said=f"no {INPUT}") for one in lacking),
             do=AGAIN,
         )  # fmt: skip
@@ -101,7 +101,7 @@ def _open_ports(
         return
     told = [f"{port} ({PRIVATE[port]})" for port in by_port]
     evidence = [
-        Evidence(source=SOURCE, said=f"{port}: nothing keeps {STRANGER} out on {named(hosts)}")
+        Evidence(source=SOURCE, said=f"{port}: nothing keeps {STRANGER} out on {few(hosts)}")
         for port, hosts in by_port.items()
     ]
     if answered:
@@ -110,7 +110,7 @@ def _open_ports(
     hosts = {host for found in by_port.values() for host in found}
     yield Finding(
         status=Status.AT_RISK if has_ours else Status.TO_DO,
-        what=f"strangers are let in to {named(told)} on {len(hosts)} of {len(known)} hosts, unless something "
+        what=f"strangers are let in to {few(told)} on {len(hosts)} of {len(known)} hosts, unless something "
         "in front of the hosts keeps them away",
         evidence=tuple(evidence),
         do=AGAIN,
@@ -172,7 +172,7 @@ def _ours(snapshot: Snapshot, one: HostFilter) -> Iterator[Finding]:
     cut_off = [h for h in snapshot.hosts if one.lets_in(h.address, 4001) != "open"]
     if cut_off:
         yield wrong(
-            f"{named([host.name for host in cut_off])} is not let in: etcd, fleet and Docker there are cut off "
+            f"{few([host.name for host in cut_off])} is not let in: etcd, fleet and Docker there are cut off "
             "from it",
             ", ".join(host.address for host in cut_off[:4]),
         )

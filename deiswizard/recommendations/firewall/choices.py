@@ -27,8 +27,6 @@ READS_ETCD = (
 )  # fmt: skip
 """Components in containers that read etcd at port 4001 of their host, through docker0."""
 
-MOST_NAMED = 4
-
 
 class FirewallChoices(Choices):
     """The part of Security that is about the hosts. ``host_firewall`` False: ours is taken out.
@@ -155,12 +153,6 @@ def ssh_sources(snapshot: Snapshot) -> tuple[str, ...]:
             and not ipaddress.ip_address(address).is_loopback
         )
     )
-
-
-def named(names: Sequence[str]) -> str:
-    """A few names, and how many more."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def entry_host(snapshot: Snapshot) -> HostFacts | None:

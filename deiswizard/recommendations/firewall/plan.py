@@ -15,7 +15,6 @@ from deiswizard.recommendations.firewall.choices import (
     is_insider,
     is_let_in,
     kept,
-    named,
     ruleset,
     ssh_sources,
 )
@@ -39,6 +38,7 @@ from deiswizard.recommendations.firewall.steps import (
     trial,
 )
 from deiswizard.vocabulary import Danger
+from deiswizard.wording import few
 
 SPOKEN_TO = (4001, 2380)
 """What hosts must reach of each other; tried is what is listened on. For ssh there is a new login."""
@@ -237,7 +237,7 @@ def _notes(
     )
     yield (
         "a host that joins later must be among new hosts, or it cannot reach the others: "
-        + (named(choices.new_hosts) or "none is named")
+        + (few(choices.new_hosts) or "none is named")
         + ". Look here again after every change of hosts"
     )
     if contributed(snapshot):

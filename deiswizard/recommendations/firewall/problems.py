@@ -17,7 +17,6 @@ from deiswizard.recommendations.firewall.choices import (
     is_in,
     is_insider,
     is_let_in,
-    named,
     network_of,
     open_port,
     ruleset,
@@ -29,6 +28,7 @@ from deiswizard.recommendations.firewall.rules import (
     PRIVATE,
     Ruleset,
 )
+from deiswizard.wording import few
 
 NEVER_PUBLIC = (2375, 2379, 4001, 2380, 7001)
 """Whoever reaches one of these owns the cluster."""
@@ -76,7 +76,7 @@ def _hosts(snapshot: Snapshot) -> Iterator[Problem]:
     if odd:
         yield Problem(
             field="host_firewall",
-            what=f"fleet knows {named(odd)} without an address: rules made from such a list break",
+            what=f"fleet knows {few(odd)} without an address: rules made from such a list break",
             allowed="look at fleetctl list-machines, and at fleet.service on that host",
         )
     members = snapshot.etcd.members
@@ -90,7 +90,7 @@ def _hosts(snapshot: Snapshot) -> Iterator[Problem]:
     if sick:
         yield Problem(
             field="host_firewall",
-            what=f"etcd's member {named([name[:8] for name in sick])} is not healthy: what the firewall "
+            what=f"etcd's member {few([name[:8] for name in sick])} is not healthy: what the firewall "
             "breaks could not be told from what was broken",
             allowed="mend it first, then look again",
         )
@@ -98,21 +98,21 @@ def _hosts(snapshot: Snapshot) -> Iterator[Problem]:
     if silent:
         yield Problem(
             field="host_firewall",
-            what=f"how {named(silent)} filters packets could not be read (sudo iptables -S)",
+            what=f"how {few(silent)} filters packets could not be read (sudo iptables -S)",
             allowed="see that sudo needs no password there, and that iptables is there",
         )
     away = [host.name for host in snapshot.hosts if not host.reachable]
     if away:
         yield Problem(
             field="host_firewall",
-            what=f"{named(away)} cannot be reached: it stays as it is, and must be done later",
+            what=f"{few(away)} cannot be reached: it stays as it is, and must be done later",
             blocks=False,
         )
     armed = [one.host for one in facts.filters(snapshot) if one.is_armed]
     if armed:
         yield Problem(
             field="host_firewall",
-            what=f"a trial of rules is going on on {named(armed)}, which takes them back by itself soon",
+            what=f"a trial of rules is going on on {few(armed)}, which takes them back by itself soon",
             allowed="wait for that, then look again",
         )
 
@@ -220,7 +220,7 @@ def _talks(snapshot: Snapshot, rules: Ruleset) -> Iterator[Problem]:
     if cut:
         yield Problem(
             field="trusted_networks",
-            what=f"connected now, and refused from then on: {named(tuple(cut))}. If it belongs to the "
+            what=f"connected now, and refused from then on: {few(tuple(cut))}. If it belongs to the "
             "cluster, name it among new hosts or here",
             blocks=False,
         )
@@ -242,7 +242,7 @@ def _isolation(snapshot: Snapshot, choices: FirewallChoices) -> Iterator[Problem
         if running:
             yield Problem(
                 field="isolate",
-                what=f"{named(sorted(running))} read etcd from their containers, by the same way: apps "
+                what=f"{few(sorted(running))} read etcd from their containers, by the same way: apps "
                 "would answer 404 within 20 s, and no setting would be followed",
                 allowed="docker, which keeps containers from Docker and etcd's members; or none",
             )
@@ -270,7 +270,7 @@ def _others(snapshot: Snapshot) -> Iterator[Problem]:
     if hosts := contributed(snapshot):
         yield Problem(
             field="host_firewall",
-            what=f"the chain of Deis's script ({facts.CONTRIBUTED}) is on {named(hosts)}: it stays, behind "
+            what=f"the chain of Deis's script ({facts.CONTRIBUTED}) is on {few(hosts)}: it stays, behind "
             f"these rules. To take it out afterwards, on each host: {REMOVE_CONTRIBUTED}",
             blocks=False,
         )
@@ -288,7 +288,7 @@ def _others(snapshot: Snapshot) -> Iterator[Problem]:
     if refusing:
         yield Problem(
             field="host_firewall",
-            what=f"rules of others on {named(refusing)} refuse something: they stay, but count no more for "
+            what=f"rules of others on {few(refusing)} refuse something: they stay, but count no more for "
             "what these accept first",
             blocks=False,
         )
@@ -296,6 +296,6 @@ def _others(snapshot: Snapshot) -> Iterator[Problem]:
     if bare:
         yield Problem(
             field="host_firewall",
-            what=f"{named(bare)} has IPv6, but ip6tables does not answer: it stays open by IPv6",
+            what=f"{few(bare)} has IPv6, but ip6tables does not answer: it stays open by IPv6",
             blocks=False,
         )

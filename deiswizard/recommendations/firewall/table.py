@@ -11,7 +11,6 @@ from deiswizard.recommendations.firewall import facts
 from deiswizard.recommendations.firewall.choices import (
     is_insider,
     is_let_in,
-    named,
     ssh_sources,
 )
 from deiswizard.recommendations.firewall.facts import HostFilter, filters
@@ -22,6 +21,7 @@ from deiswizard.recommendations.firewall.rules import (
     PUBLIC,
     Ruleset,
 )
+from deiswizard.wording import few
 
 STRANGER = "192.0.2.77"
 """An address that is kept for documentation: nobody's."""
@@ -72,7 +72,7 @@ class Row:
             if hosts and len(hosts) == len(self.found):
                 parts.append(f"{state} on {'all ' if len(hosts) > 1 else ''}{len(hosts)}")
             elif hosts:
-                parts.append(f"{state} on {named(hosts)}")
+                parts.append(f"{state} on {few(hosts)}")
         return f"{', '.join(parts)} ({self.by})"
 
 

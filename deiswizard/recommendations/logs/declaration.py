@@ -47,6 +47,7 @@ from deiswizard.recommendations.logs.units import (
 )
 from deiswizard.recommendations.logs.verify import verify
 from deiswizard.vocabulary import Status
+from deiswizard.wording import few
 
 WORST = (Status.AT_RISK, Status.PARTLY, Status.TO_DO, Status.OK)
 
@@ -260,12 +261,11 @@ def _row_findings(snapshot: Snapshot, unit: Unit) -> list[Finding]:
     bad = [(host, row) for host, row in rows if not runs(row)]
     if not bad:
         return []
-    named = ", ".join(f"{host.name} ({how(row)})" for host, row in bad[:3])
-    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    named = few([f"{host.name} ({how(row)})" for host, row in bad], 3)
     return [
         Finding(
             status=Status.PARTLY,
-            what=f"{unit.name} runs on {len(hosts) - len(bad)} of {len(hosts)} hosts: not on {named}{more}",
+            what=f"{unit.name} runs on {len(hosts) - len(bad)} of {len(hosts)} hosts: not on {named}",
             evidence=tuple(
                 Evidence(source=f"fleet: {unit.name}", host=host.name, said=how(row))
                 for host, row in bad

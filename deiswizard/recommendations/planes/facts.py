@@ -16,6 +16,7 @@ from deiswizard.recommendations.base import Choices
 from deiswizard.recommendations.planes import fleetd as planes_fleetd
 from deiswizard.recommendations.security.tags import APP_UNIT, fits, pairs_of
 from deiswizard.userdata.metadata import PLANES
+from deiswizard.wording import few
 
 Plane = Literal["control", "data", "router"]
 FLAG = "/deis/platform/enablePlacementOptions"
@@ -306,10 +307,7 @@ class Move:
 
 def in_short(hosts: Sequence[str]) -> str:
     """At most four names, and how many there are."""
-    if not hosts:
-        return "nowhere"
-    more = f" and {len(hosts) - 4} more" if len(hosts) > 4 else ""
-    return ", ".join(hosts[:4]) + more
+    return few(hosts) or "nowhere"
 
 
 def moves(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Move, ...]:

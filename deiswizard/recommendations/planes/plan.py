@@ -26,7 +26,7 @@ from deiswizard.recommendations.planes.facts import (
     pair_of,
 )
 from deiswizard.vocabulary import Danger
-from deiswizard.wording import counted
+from deiswizard.wording import counted, few
 
 ON = "true"
 
@@ -154,9 +154,7 @@ def _changes(
 
 def _restart_of(group: units_part.Group) -> str:
     names = [unit.name.removeprefix("deis-").removesuffix(".service") for unit in group.units]
-    return (
-        ", ".join(names) if len(names) < 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
-    )
+    return few(names, 5)
 
 
 def _duration(

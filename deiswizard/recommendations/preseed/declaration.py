@@ -36,6 +36,7 @@ from deiswizard.recommendations.preseed.images import (
 from deiswizard.recommendations.preseed.plan import plan
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
+from deiswizard.wording import few
 
 
 def assess(snapshot: Snapshot) -> Assessment:
@@ -111,7 +112,7 @@ def _findings_on_hosts(
     findings = []
     for host in hosts:
         if names := missing_on(host, images):
-            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            shown = few(names, 3)
             findings.append(
                 Finding(
                     status=Status.TO_DO,

@@ -16,6 +16,7 @@ from deiswizard.recommendations.preseed.choices import IMAGE_NAME, missing_on
 from deiswizard.recommendations.preseed.images import needed_images
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
+from deiswizard.wording import few
 
 UNIT = "deiswizard-preseed.service"
 LAUNCHED = "launched"
@@ -180,12 +181,11 @@ def findings(snapshot: Snapshot) -> tuple[Finding, ...]:
             )
         )
     if stale := needed_but_not_listed(snapshot):
-        more = f" and {len(stale) - 2} more" if len(stale) > 2 else ""
         found.append(
             Finding(
                 status=Status.TO_DO,
                 what=f"{UNIT} was made for other images: it does not fetch "
-                f"{', '.join(stale[:2])}{more}, which Deis needs now",
+                f"{few(stale, 2)}, which Deis needs now",
                 evidence=(Evidence(source=source, said=", ".join(listed(unit.content))),),
                 do="choose the method 'fleet' and run this again: the unit is made anew",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import Problem
@@ -20,6 +20,7 @@ from deiswizard.recommendations.security.facts import (
     settings_now,
     without_list,
 )
+from deiswizard.wording import few
 
 NO_ANSWER = 444
 """nginx' own code for closing the connection without a word."""
@@ -57,12 +58,6 @@ def check_choices(snapshot: Snapshot, choices: SecurityChoices) -> tuple[Problem
         *_broken(snapshot),
         *_commands(snapshot, choices),
     )
-
-
-def named(names: Sequence[str]) -> str:
-    """At most a few names, and how many more."""
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return ", ".join(names[:FEW]) + more
 
 
 def _firewall(choices: SecurityChoices) -> Iterator[Problem]:
@@ -185,7 +180,7 @@ def _enforced(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[Problem]
         has = "has" if len(lacking) == 1 else "have"
         yield Problem(
             field="enforce_whitelist",
-            what=f"{named(lacking)} {has} no list: everyone would get 403 there",
+            what=f"{few(lacking, FEW)} {has} no list: everyone would get 403 there",
             allowed="give each a list first: "
             + config_set(lists.tidy(choices.controller_whitelist), lacking[0]),
         )

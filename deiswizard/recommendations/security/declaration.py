@@ -20,7 +20,7 @@ from deiswizard.recommendations.firewall.form import HOSTS
 from deiswizard.recommendations.security import choices as security_choices
 from deiswizard.recommendations.security import plan as security_plan
 from deiswizard.recommendations.security import tags
-from deiswizard.recommendations.security.choices import named
+from deiswizard.recommendations.security.choices import FEW
 from deiswizard.recommendations.security.facts import (
     ENFORCE,
     ERROR_CODE,
@@ -50,6 +50,7 @@ from deiswizard.recommendations.security.lists import faults, lets_in, network_o
 from deiswizard.recommendations.security.requests import expected
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
+from deiswizard.wording import few
 
 WORST = (Status.AT_RISK, Status.TO_DO, Status.PARTLY, Status.UNKNOWN)
 
@@ -186,7 +187,7 @@ def _lists(snapshot: Snapshot) -> Iterator[Finding]:
         if lacking:
             yield Finding(
                 status=Status.AT_RISK,
-                what=f"lists are enforced, and {named(lacking)} has none: 403 for everyone",
+                what=f"lists are enforced, and {few(lacking, FEW)} has none: 403 for everyone",
                 evidence=_said(snapshot, ENFORCE),
                 do="give each a list, or enforce no more",
             )
@@ -258,7 +259,7 @@ def _live(snapshot: Snapshot) -> Iterator[Finding]:
         names = tuple(dict.fromkeys(unasked))
         yield Finding(
             status=Status.PARTLY,
-            what=f"the router on {named(names)} did not answer",
+            what=f"the router on {few(names, FEW)} did not answer",
             evidence=(Evidence(source=f"GET {controller_site(snapshot)}", said="no answer"),),
             do="see whether that host and its router run",
         )

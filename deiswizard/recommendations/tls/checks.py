@@ -18,6 +18,7 @@ from deiswizard.recommendations.tls.facts import (
     routers,
     wants_proxy_line,
 )
+from deiswizard.wording import few
 
 PRELOAD_AGE = YEAR
 """Seconds: what the browsers' preload list asks for."""
@@ -59,8 +60,7 @@ def _customs(snapshot: Snapshot, choices: TlsChoices) -> list[Problem]:
     bare = bare_domains(snapshot, leaf.names) if leaf else ()
     if not bare:
         return []
-    more = f" and {len(bare) - 3} more" if len(bare) > 3 else ""
-    what = f"{', '.join(bare[:3])}{more}: no certificate of their own, and this one is not valid for them"
+    what = f"{few(bare, 3)}: no certificate of their own, and this one is not valid for them"
     moved = "; whoever comes by http is led to it" if choices.redirect else ""
     field = "redirect" if choices.redirect else "ends_at"
     return [Problem(field=field, what=what + moved, allowed="deis certs:add", blocks=False)]

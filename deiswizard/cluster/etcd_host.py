@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Literal
 
-from deiswizard.cluster.probe_script import new_marker, script, sections
+from deiswizard.cluster.probe_script import answered, new_marker, script
 from deiswizard.frozen import Frozen
 
 UNIT = "etcd2.service"
@@ -107,8 +107,7 @@ def command() -> str:
 
 def parse(host: str, asked: str, out: str) -> EtcdHost:
     """What the host answered to ``asked``, a text of ``command``."""
-    match = re.search(r"section-[0-9a-f]{16}", asked)
-    found = sections(match[0], out) if match else {}
+    found = answered(asked, out)
     unit = dict(
         line.partition("=")[::2] for line in found.get("unit", "").splitlines() if "=" in line
     )

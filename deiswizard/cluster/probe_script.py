@@ -49,6 +49,9 @@ SECTIONS: Mapping[str, str] = {
 }
 
 
+MARKER = re.compile(r"section-[0-9a-f]{16}")
+
+
 def new_marker() -> str:
     """A text that nothing on the host can know beforehand."""
     return f"section-{secrets.token_hex(8)}"
@@ -71,6 +74,12 @@ def sections(marker: str, output: str) -> dict[str, str]:
         else:
             current.append(line)
     return {name: "\n".join(lines).strip() for name, lines in found.items()}
+
+
+def answered(asked: str, output: str) -> dict[str, str]:
+    """The sections of what came back on a text of ``script``, by the marker in it; none without one."""
+    marker = MARKER.search(asked)
+    return sections(marker[0], output) if marker else {}
 
 
 def release_value(text: str, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deiswizard.cluster.probe_script import new_marker, script
 from deiswizard.cluster.snapshot import Answer, HostFacts, Member, Snapshot
 from deiswizard.recommendations.firewall import facts, files
 from deiswizard.recommendations.firewall.choices import FirewallChoices, kept, ruleset
@@ -118,8 +119,10 @@ def told(
         "taken-back": taken_back,
         **more,
     }
-    out = "".join(f"deiswizard-section {name}\n{text}\n" for name, text in parts.items())
-    return Answer(id=facts.FACTS, host=host, command=facts.COMMAND, code=0, out=out)
+    marker = new_marker()
+    out = "".join(f"{marker} {name}\n{text}\n" for name, text in parts.items())
+    asked = script(marker, facts.SECTIONS)
+    return Answer(id=facts.FACTS, host=host, command=asked, code=0, out=out)
 
 
 def bare_answers() -> tuple[Answer, ...]:

@@ -116,8 +116,7 @@ def test_what_could_not_be_read_is_unknown_and_is_not_planned() -> None:
 
 
 def test_the_contributed_script_is_known_with_each_defect() -> None:
-    nat = bare_answers()[1].out.split("nat\n")[1].split("deiswizard-section")[0]
-    theirs = told("deis-1", CONTRIBUTED, nat=nat, restored_at_boot=True)
+    theirs = told("deis-1", CONTRIBUTED, restored_at_boot=True)
     said = judged(
         replaced(world(), {"deis-1": theirs}), Status.AT_RISK,
         "deis-1 has the chain of Deis's own script (Firewall-INPUT)",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from deiswizard.cluster.packet_rules import Table, Verdict, reach, table_of
 from deiswizard.cluster.port_tries import shown_tries
+from deiswizard.cluster.probe_script import answered, new_marker, script
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot
 from deiswizard.recommendations.firewall import files
 from deiswizard.recommendations.firewall.rules import (
@@ -39,32 +40,24 @@ NEIGHBOURS = 2
 """Each host tries so many others at a look; all of them when the firewall is put in."""
 
 OWN_PATHS = (*files.OURS, RULES_SAVE)
-_SECTION = "deiswizard-section"
-
-
-def _question() -> str:
-    """Read-only, and everything at once; complaints are dropped."""
-    ports = " or ".join(f"sport = :{port}" for port in PRIVATE)
-    parts = {
-        "v4": "iptables -w -S",
-        "nat": "iptables -w -t nat -S",
-        "v6": "ip6tables -w -S",
-        "inet6": "cat /proc/net/if_inet6",
-        "listens": "ss -ltn",
-        "talks": f"ss -tn state established '( {ports} )'",
-        "now4": f"cat {files.rules_path('now', 4)}",
-        "now6": f"cat {files.rules_path('now', 6)}",
-        "sums": f"sha256sum {' '.join(OWN_PATHS)}",
-        "enabled": f"systemctl is-enabled {files.UNIT}",
-        "enabled-docker": f"systemctl is-enabled {files.DOCKER_UNIT}",
-        "enabled-restore": "systemctl is-enabled iptables-restore.service",
-        "armed": files.ARMED,
-        "taken-back": f"cat {files.MARK}",
-    }
-    return "; ".join(f"echo '{_SECTION} {name}'; {cmd} 2>/dev/null" for name, cmd in parts.items())
-
-
-COMMAND = _question()
+_PORTS = " or ".join(f"sport = :{port}" for port in PRIVATE)
+SECTIONS: Mapping[str, str] = {
+    "v4": "iptables -w -S",
+    "nat": "iptables -w -t nat -S",
+    "v6": "ip6tables -w -S",
+    "inet6": "cat /proc/net/if_inet6",
+    "listens": "ss -ltn",
+    "talks": f"ss -tn state established '( {_PORTS} )'",
+    "now4": f"cat {files.rules_path('now', 4)}",
+    "now6": f"cat {files.rules_path('now', 6)}",
+    "sums": f"sha256sum {' '.join(OWN_PATHS)}",
+    "enabled": f"systemctl is-enabled {files.UNIT}",
+    "enabled-docker": f"systemctl is-enabled {files.DOCKER_UNIT}",
+    "enabled-restore": "systemctl is-enabled iptables-restore.service",
+    "armed": files.ARMED,
+    "taken-back": f"cat {files.MARK}",
+}
+"""Read-only, and everything in one question."""
 
 
 @dataclass(frozen=True)
@@ -127,18 +120,6 @@ class HostFilter:
         return reach(self.v4, self.nat, source, port, into=into)
 
 
-def sections(text: str) -> dict[str, str]:
-    """What each part of the question said."""
-    found: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(f"{_SECTION} "):
-            current = found.setdefault(line.removeprefix(f"{_SECTION} "), [])
-        else:
-            current.append(line)
-    return {name: "\n".join(lines) for name, lines in found.items()}
-
-
 def parse_listens(text: str) -> frozenset[int]:
     """``ss -ltn``: ports on addresses that others reach."""
     found = set()
@@ -174,7 +155,7 @@ def parse(answer: Answer | None) -> HostFilter | None:
     """One host's filter; None: it was not asked, did not answer, or refused sudo."""
     if answer is None or answer.code is None:
         return None
-    found = sections(answer.out)
+    found = answered(answer.command, answer.out)
     v4, v6 = found.get("v4", ""), found.get("v6", "")
     if "-P INPUT" not in v4:
         return None
@@ -183,17 +164,17 @@ def parse(answer: Answer | None) -> HostFilter | None:
         v4=table_of(v4),
         nat=table_of(found.get("nat", "")),
         v6=table_of(v6) if "-P INPUT" in v6 else None,
-        has_ipv6=bool(found.get("inet6", "").strip()),
+        has_ipv6=bool(found.get("inet6", "")),
         listens=parse_listens(found.get("listens", "")),
         talks=parse_talks(found.get("talks", "")),
         kept=found.get("now4", ""),
         kept6=found.get("now6", ""),
         sums=parse_sums(found.get("sums", "")),
-        is_enabled=found.get("enabled", "").strip() == "enabled"
-        and found.get("enabled-docker", "").strip() == "enabled",
-        restore_enabled=found.get("enabled-restore", "").strip() == "enabled",
-        is_armed=found.get("armed", "").strip() == "active",
-        taken_back=found.get("taken-back", "").strip(),
+        is_enabled=found.get("enabled", "") == "enabled"
+        and found.get("enabled-docker", "") == "enabled",
+        restore_enabled=found.get("enabled-restore", "") == "enabled",
+        is_armed=found.get("armed", "") == "active",
+        taken_back=found.get("taken-back", ""),
     )
 
 
@@ -254,7 +235,13 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     """Every host's filter; what its neighbours answer to it; what all answer to this machine."""
     hosts = snapshot.reachable_hosts
     found = [
-        Question(id=FACTS, host=host.name, command=COMMAND, sudo=True, timeout=30.0)
+        Question(
+            id=FACTS,
+            host=host.name,
+            command=script(new_marker(), SECTIONS),
+            sudo=True,
+            timeout=30.0,
+        )
         for host in hosts
     ]
     if hosts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from deiswizard.cluster.access import FleetAccess, FleetUnit
 from deiswizard.cluster.unit_files import digest, options_of, text_of
 from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
@@ -119,24 +121,36 @@ def unit_stopped(condition: UnitStopped, context: Context) -> tuple[bool, str]:
 
 def unit_runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
     """Whether a unit runs on one or each of the machines and on no other. Raises as ``unit_done``."""
-    holds, how = _runs_on(condition, context)
-    if not holds or not condition.steady:
+    return _steadily(lambda: _runs_on(condition, context), condition.steady, context)
+
+
+def _steadily(
+    look: Callable[[], tuple[bool, str]], seconds: float, context: Context
+) -> tuple[bool, str]:
+    """Whether it holds and still does that many seconds later; 0: once is enough."""
+    holds, how = look()
+    if not holds or not seconds:
         return holds, how
-    if context.interrupted.wait(condition.steady):
+    if context.interrupted.wait(seconds):
         return False, how
-    holds, later = _runs_on(condition, context)
+    holds, later = look()
     return holds, later if holds else f"{how}, then {later}"
+
+
+def _refuse_destroyed(unit: str, fleet: FleetAccess) -> None:
+    """Raises NeverHoldsError where fleet has no such unit any more."""
+    if fleet.unit(unit) is None:
+        raise NeverHoldsError(
+            f"there is no fleet unit {unit} any more",
+            do="somebody destroyed it: look again and make a new plan",
+        )
 
 
 def _runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
     fleet = context.access.fleet()
     states = fleet.states(condition.unit)
     if not states:
-        if fleet.unit(condition.unit) is None:
-            raise NeverHoldsError(
-                f"there is no fleet unit {condition.unit} any more",
-                do="somebody destroyed it: look again and make a new plan",
-            )
+        _refuse_destroyed(condition.unit, fleet)
         return False, "fleet has not put it anywhere"
     there = [state for state in states if state.machine_id in condition.machines]
     if failed := [state for state in there if state.active == "failed"]:
@@ -165,13 +179,7 @@ def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:
 def unit_running(condition: UnitRunning, context: Context) -> tuple[bool, str]:
     """Whether a unit runs on a machine and goes on doing so. Raises as ``unit_done``."""
     running = ("active", "running")
-    holds, how = _is_on_machine(condition, context, running)
-    if not holds or not condition.steady:
-        return holds, how
-    if context.interrupted.wait(condition.steady):
-        return False, how
-    holds, later = _is_on_machine(condition, context, running)
-    return holds, later if holds else f"{how}, then {later}"
+    return _steadily(lambda: _is_on_machine(condition, context, running), condition.steady, context)
 
 
 def _is_on_machine(
@@ -181,11 +189,8 @@ def _is_on_machine(
     states = fleet.states(condition.unit)
     state = next((s for s in states if s.machine_id == condition.machine), None)
     if state is None:
-        if not states and fleet.unit(condition.unit) is None:
-            raise NeverHoldsError(
-                f"there is no fleet unit {condition.unit} any more",
-                do="somebody destroyed it: look again and make a new plan",
-            )
+        if not states:
+            _refuse_destroyed(condition.unit, fleet)
         return False, "fleet has not begun there"
     how = f"{state.active}/{state.sub}"
     if state.active == "failed":

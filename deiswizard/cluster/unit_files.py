@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deiswizard.frozen import Frozen
 
@@ -47,6 +47,16 @@ def text_of(options: Sequence[UnitOption]) -> str:
         f"[{section}]\n" + "".join(f"{o.name}={o.value}\n" for o in options if o.section == section)
         for section in sections
     )
+
+
+def environment_drop_in(variables: Mapping[str, str]) -> str:
+    """A drop-in that sets variables of a service to exactly these values."""
+    escaped = {
+        name: value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        for name, value in variables.items()
+    }
+    lines = (f'Environment="{name}={value}"\n' for name, value in escaped.items())
+    return "[Service]\n" + "".join(lines)
 
 
 def digest(text: str) -> str:

@@ -6,18 +6,17 @@ A data directory that is not clean beats every variable, as in the real one (dei
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from typing import TYPE_CHECKING, Literal
 
 from deiswizard.cluster.etcd_host import UNIT
+from deiswizard.demo.drop_ins import cloudinit_path, variables
 from deiswizard.demo.etcd_members import MembershipError
 
 if TYPE_CHECKING:
     from deiswizard.demo.host import PretendHost
 
-CLOUDINIT = f"/run/systemd/system/{UNIT}.d/20-cloudinit.conf"
-FOLDERS = (f"/run/systemd/system/{UNIT}.d/", f"/etc/systemd/system/{UNIT}.d/")
+CLOUDINIT = cloudinit_path(UNIT)
 Mode = Literal["member", "proxy", "readonly", ""]
 """As what it runs; empty: it does not."""
 
@@ -51,20 +50,8 @@ class EtcdService:
         self._host.write_file(f"{self.data_dir}/proxy/cluster", text.encode())
 
     def reload(self) -> None:
-        """What ``daemon-reload`` does: drop-ins by file name, one in /etc over one in /run."""
-        found: dict[str, str] = {}
-        for folder in FOLDERS:
-            for path in self._host.files():
-                if path.startswith(folder) and path.endswith(".conf"):
-                    found[path.removeprefix(folder)] = path
-        environment = dict(self._unit)
-        for name in sorted(found):
-            text = (self._host.read_file(found[name]) or b"").decode()
-            for line in re.findall(r"(?m)^Environment=(.*)$", text):
-                for word in shlex.split(line):
-                    key, _, value = word.partition("=")
-                    environment[key] = value
-        self.environment = environment
+        """What ``daemon-reload`` does."""
+        self.environment = {**self._unit, **variables(self._host, UNIT)}
 
     def start(self) -> bool:
         """Whether it runs then; ``said`` is what its log has when it does not."""

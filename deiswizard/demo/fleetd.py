@@ -6,11 +6,10 @@ again after its pause (deis-facts 14). Its metadata is what its variables were w
 
 from __future__ import annotations
 
-import re
-import shlex
 import threading
 from typing import TYPE_CHECKING
 
+from deiswizard.demo.drop_ins import cloudinit_path, cloudinit_text, drop_ins, variables
 from deiswizard.userdata.metadata import pairs
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
 UNIT = "fleet.service"
 UNIT_FILE = "/usr/lib/systemd/system/fleet.service"
-CLOUDINIT = f"/run/systemd/system/{UNIT}.d/20-cloudinit.conf"
-FOLDERS = (f"/run/systemd/system/{UNIT}.d/", f"/etc/systemd/system/{UNIT}.d/")
+CLOUDINIT = cloudinit_path(UNIT)
 PAUSE = 10.0
 """RestartSec=10s, at speed 1."""
 
@@ -42,31 +40,14 @@ class Fleetd:
         )
         host.write_file(
             CLOUDINIT,
-            f'[Service]\nEnvironment="FLEET_METADATA={metadata}"\n'
-            f'Environment="FLEET_PUBLIC_IP={host.address}"\n'.encode(),
+            cloudinit_text(FLEET_METADATA=metadata, FLEET_PUBLIC_IP=host.address).encode(),
         )
         self.reload()
         self.metadata = self._configured()
 
-    def _drop_ins(self) -> list[str]:
-        """By file name; one in /etc stands for one of that name in /run."""
-        found: dict[str, str] = {}
-        for folder in FOLDERS:
-            for path in self._host.files():
-                if path.startswith(folder) and path.endswith(".conf"):
-                    found[path.removeprefix(folder)] = path
-        return [found[name] for name in sorted(found)]
-
     def reload(self) -> None:
         """What ``daemon-reload`` does."""
-        environment: dict[str, str] = {}
-        for path in self._drop_ins():
-            text = (self._host.read_file(path) or b"").decode()
-            for line in re.findall(r"(?m)^Environment=(.*)$", text):
-                for word in shlex.split(line):
-                    key, _, value = word.partition("=")
-                    environment[key] = value.replace("%%", "%")
-        self.environment = environment
+        self.environment = variables(self._host, UNIT)
 
     def _configured(self) -> dict[str, str]:
         return dict(pairs(self.environment.get("FLEET_METADATA", "")))
@@ -118,7 +99,7 @@ class Fleetd:
     def files(self) -> str:
         """As ``systemctl cat`` prints them."""
         texts = []
-        for path in (UNIT_FILE, *self._drop_ins()):
+        for path in (UNIT_FILE, *drop_ins(self._host, UNIT)):
             text = (self._host.read_file(path) or b"").decode()
             texts.append(f"# {path}\n{text}")
         return "\n".join(texts)

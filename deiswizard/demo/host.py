@@ -16,6 +16,7 @@ from deiswizard.demo.commands_filter import UNITS, Timers, start_unit
 from deiswizard.demo.commands_logging import takes_connections
 from deiswizard.demo.docker_engine import DockerEngine
 from deiswizard.demo.docker_http import DockerHandler
+from deiswizard.demo.drop_ins import cloudinit_text
 from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.etcd_service import CLOUDINIT, EtcdService
 from deiswizard.demo.fleet_http import FleetHandler
@@ -113,15 +114,13 @@ class PretendHost:
 
     def _cloudinit(self) -> str:
         """What cloudinit writes for etcd2 at every boot."""
-        variables = {
-            "ETCD_ADVERTISE_CLIENT_URLS": self.client_url,
-            "ETCD_DISCOVERY": DISCOVERY,
-            "ETCD_INITIAL_ADVERTISE_PEER_URLS": self.peer_url,
-            "ETCD_LISTEN_CLIENT_URLS": "http://0.0.0.0:2379,http://0.0.0.0:4001",
-            "ETCD_LISTEN_PEER_URLS": self.peer_url,
-        }
-        lines = (f'Environment="{name}={value}"\n' for name, value in variables.items())
-        return "[Service]\n" + "".join(lines)
+        return cloudinit_text(
+            ETCD_ADVERTISE_CLIENT_URLS=self.client_url,
+            ETCD_DISCOVERY=DISCOVERY,
+            ETCD_INITIAL_ADVERTISE_PEER_URLS=self.peer_url,
+            ETCD_LISTEN_CLIENT_URLS="http://0.0.0.0:2379,http://0.0.0.0:4001",
+            ETCD_LISTEN_PEER_URLS=self.peer_url,
+        )
 
     def is_mount(self, path: str) -> bool:
         """Whether a disk of its own is mounted there: what etcd has on AWS."""

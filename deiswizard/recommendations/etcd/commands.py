@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deiswizard.cluster.etcd_host import GRACEFUL, LOCAL, UNIT, EtcdHost
 from deiswizard.cluster.snapshot import Member
+from deiswizard.cluster.unit_files import environment_drop_in
 from deiswizard.plan.etcd_stands import EtcdPeer
 
 PORTS = (2379, 4001)
@@ -20,8 +21,7 @@ RELOAD = "systemctl daemon-reload"
 
 def drop_in(**variables: str) -> str:
     """A drop-in of etcd2's unit."""
-    lines = "".join(f'Environment="{name}={value}"\n' for name, value in variables.items())
-    return f"# Made by deiswizard (Isolating etcd).\n[Service]\n{lines}"
+    return f"# Made by deiswizard (Isolating etcd).\n{environment_drop_in(variables)}"
 
 
 def proxy_drop_in(cluster: Sequence[tuple[str, str]]) -> str:

@@ -13,9 +13,9 @@ from deiswizard.cluster.quorum import quorum
 from deiswizard.cluster.snapshot import BackupFact, Evidence, HostFacts, Member, Question, Snapshot
 from deiswizard.plan.etcd_stands import EtcdPeer, why_unhealthy
 from deiswizard.recommendations.backup.facts import known_backups
+from deiswizard.userdata.metadata import PLANES
 
 QUESTION = "etcd.host"
-CONTROL = "controlPlane"
 FRESH_SECONDS = 24 * 3600.0
 """A backup of etcd that is older is no backup of what is there now."""
 
@@ -61,7 +61,7 @@ class Node:
     @property
     def is_central(self) -> bool:
         """It carries the metadata of the control plane."""
-        return ("controlPlane", "true") in self.facts.metadata
+        return (PLANES["control"], "true") in self.facts.metadata
 
     @property
     def evidence(self) -> Evidence:

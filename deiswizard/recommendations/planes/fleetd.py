@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot
+from deiswizard.cluster.unit_files import environment_drop_in
 from deiswizard.userdata.metadata import pairs, with_planes
 
 FLEETD, DROP_IN = "planes.fleetd", "50-deiswizard.conf"
@@ -122,8 +123,7 @@ def _setters(files: str) -> tuple[str, ...]:
 
 def drop_in(metadata: str) -> str:
     """The file that gives fleetd this metadata, whatever cloudinit has said."""
-    quoted = metadata.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'[Service]\nEnvironment="{VARIABLE}={quoted}"\n'
+    return environment_drop_in({VARIABLE: metadata})
 
 
 def known(metadata: str) -> tuple[tuple[str, str], ...]:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
+from deiswizard.userdata.metadata import PLANES
 
 APP_UNIT = re.compile(r"([a-z0-9][a-z0-9-]*)_v\d+\.[^.]+\.\d+\.service")
 PLACEMENT = "/deis/platform/enablePlacementOptions"
 DATA_PLANE = ("dataPlane", "true")
-PLANES = ("controlPlane", "dataPlane", "routerMesh")
 
 
 NOT_HERE = (
@@ -43,7 +43,9 @@ def metadata(snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
             found.setdefault(f"{key}={value}", []).append(host.name)
     return {
         pair: tuple(found[pair])
-        for pair in sorted(found, key=lambda pair: (pair.partition("=")[0] in PLANES, pair))
+        for pair in sorted(
+            found, key=lambda pair: (pair.partition("=")[0] in PLANES.values(), pair)
+        )
     }
 
 

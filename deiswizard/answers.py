@@ -232,17 +232,25 @@ def first_values(recommendation: Recommendation, snapshot: Snapshot) -> dict[str
         **recommendation.defaults(snapshot).model_dump(mode="json"),
         **recommendation.suggested,
     }
+    fields = {field.name: field for field in recommendation.fields}
     for name, value in remembered(snapshot.cluster, recommendation).items():
         if name not in raw:
             continue
-        if isinstance(value, dict) and set(value) != set(raw[name]):
-            continue  # other hosts than there are now
-        if name == "hosts" and isinstance(value, list):
-            known = {host.name for host in snapshot.hosts if host.images is not None}
-            value = [host for host in value if host in known] or raw[name]
+        if name in fields:
+            value = _still_offered(fields[name], snapshot, value, raw[name])
         if validated(recommendation, {**raw, name: value})[0] is not None:
             raw[name] = value
     return raw
+
+
+def _still_offered(field: FormField, snapshot: Snapshot, value: Any, default: Any) -> Any:
+    """What of a remembered value can be chosen now; the default where nothing of it can be."""
+    if field.options is None or field.kind not in ("many", "matrix"):
+        return value
+    offered = {option.value for option in field.options(snapshot) if option.enabled}
+    if isinstance(value, list):
+        return [one for one in value if one in offered] or (default if value else value)
+    return value if isinstance(value, dict) and set(value) == offered else default
 
 
 def remember(cluster: str, recommendation: Recommendation, choices: Choices) -> Path:

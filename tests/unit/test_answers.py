@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from deiswizard.answers import build, file_of, first_values, load, remember, remembered
 from deiswizard.errors import AnswersError
 from deiswizard.recommendations.backup import declaration as backup
+from deiswizard.recommendations.logs import declaration as logs
+from deiswizard.recommendations.planes import declaration as planes
+from deiswizard.recommendations.planes.choices import defaults as planes_defaults
+from deiswizard.recommendations.planes.facts import Plane, PlanesChoices
 from deiswizard.recommendations.preseed import declaration as preseed
 from deiswizard.recommendations.preseed.choices import PreseedChoices
 from deiswizard.recommendations.registration import declaration as registration
@@ -115,3 +119,34 @@ def test_the_guided_way_begins_with_what_is_better_and_then_with_what_was_chosen
     assert first_values(backup.RECOMMENDATION, now)["encryption"] == "passphrase"
     remember(now.cluster, backup.RECOMMENDATION, backup.defaults(now))
     assert first_values(backup.RECOMMENDATION, now)["encryption"] == "none"
+
+
+def test_of_what_was_answered_only_what_is_still_offered_is_taken_up() -> None:
+    now = snapshot()
+    there = [host.name for host in now.hosts if host.images is not None]
+    gone = PreseedChoices(hosts=(there[0], "gone"))
+    remember(now.cluster, preseed.RECOMMENDATION, gone)
+    assert first_values(preseed.RECOMMENDATION, now)["hosts"] == [there[0]]
+    remember(now.cluster, preseed.RECOMMENDATION, PreseedChoices(hosts=("gone",)))
+    assert first_values(preseed.RECOMMENDATION, now)["hosts"] == there
+
+    matrix = planes_defaults(now).hosts
+    moved: dict[str, tuple[Plane, ...]] = {name: ("data",) for name in matrix}
+    remember(now.cluster, planes.RECOMMENDATION, PlanesChoices(hosts=moved))
+    assert set(map(tuple, first_values(planes.RECOMMENDATION, now)["hosts"].values())) == {
+        ("data",)
+    }
+    remember(now.cluster, planes.RECOMMENDATION, PlanesChoices(hosts={**moved, "gone": ("data",)}))
+    assert first_values(planes.RECOMMENDATION, now)["hosts"] == {
+        name: list(found) for name, found in matrix.items()
+    }
+
+
+def test_nothing_ticked_is_an_answer_too() -> None:
+    now = with_ceph()
+    remember(
+        now.cluster,
+        logs.RECOMMENDATION,
+        logs.RECOMMENDATION.defaults(now).model_copy(update={"agents": ()}),
+    )
+    assert first_values(logs.RECOMMENDATION, now)["agents"] == []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from deiswizard.recommendations.preseed.plan import plan
 from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus, Status
 from tests.demo.test_script import by_hand
+from tests.waiting import until
 
 IMAGES = ("deis/router:v1.13.4", "deis/logger:v1.13.4", "alpine:3.2")
 OPTIONS = options_of(unit_file(IMAGES))
@@ -41,13 +41,6 @@ def connection(pretend: PretendCluster) -> Iterator[ClusterConnection]:
     found = ClusterConnection.open(pretend.target, TerminalAsker())
     yield found
     found.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def how(pretend: PretendCluster) -> list[str]:

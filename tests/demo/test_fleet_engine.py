@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +15,7 @@ from deiswizard.recommendations.planes.facts import Plane, PlanesChoices
 from deiswizard.recommendations.planes.plan import plan
 from deiswizard.session import Session
 from tests.demo.test_script import by_hand
+from tests.waiting import until
 
 FOLDER = "/etc/systemd/system/fleet.service.d"
 LIMIT = 30.0
@@ -32,13 +32,6 @@ def run(host: PretendHost, command: str) -> tuple[int, str]:
     out: list[str] = []
     code = host.execute(command, out.append, out.append, b"", threading.Event())
     return code, "".join(out)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def where(cluster: PretendCluster, unit: str) -> list[str]:

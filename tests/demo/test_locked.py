@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from deiswizard.demo.cluster import PretendCluster
 from tests.builders import ANN
 from tests.demo.test_headless import flags
 from tests.flows.commands import begun
+from tests.waiting import until
 
 MODE = "/deis/controller/registrationMode"
 LIMIT = 90.0
@@ -39,13 +39,6 @@ def other(pretend: PretendCluster, tmp_path: Path) -> Iterator[subprocess.Popen[
     finally:
         process.kill()
         process.wait()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def held_by_ann(pretend: PretendCluster) -> None:

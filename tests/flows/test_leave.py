@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from deiswizard.cluster.image_names import normalised
@@ -17,14 +15,7 @@ from tests.flows.clusters import HOSTS, Cluster
 from tests.flows.commands import LIMIT, deiswizard, words_of
 from tests.flows.terminal import Terminal, terminal
 from tests.flows.test_preseed import needed
-
-
-def until(condition: Callable[[], bool], evidence: Path) -> None:
-    """Wait for a state; ``evidence`` is where to look when it does not come."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"it never came to that: {evidence}"
-        time.sleep(0.05)
+from tests.waiting import until
 
 
 def to_the_run(screen: Terminal) -> None:
@@ -50,7 +41,11 @@ def test_a_run_that_is_left_goes_on_to_its_verified_end(cluster: Cluster) -> Non
         screen.until("goes on without this program", "ended with 0")
     folder = find_run("last")
     log = folder / BACKGROUND_LOG
-    until(lambda: any(isinstance(event, e.RunResumed) for event in read_journal(folder)), log)
+    until(
+        lambda: any(isinstance(event, e.RunResumed) for event in read_journal(folder)),
+        LIMIT,
+        f"never came to that: {log}",
+    )
     with terminal(words_of("resume", "last"), width=160) as screen:
         screen.until("goes on in another wizard; following it")
         cluster.speed_up()
@@ -90,7 +85,7 @@ def test_a_terminal_that_is_closed_loses_nothing(cluster: Cluster, tmp_path: Pat
     with terminal(words_of(*cluster.flags())) as screen:
         to_the_run(screen)
     folder = find_run("last")
-    until(lambda: not is_being_written(folder), folder)
+    until(lambda: not is_being_written(folder), LIMIT, f"never came to that: {folder}")
     cluster.speed_up()
     with terminal(words_of(*cluster.flags())) as screen:
         screen.until("Preseeding containers was cut off .* ago: c goes on")

@@ -20,8 +20,9 @@ from deiswizard.run.context import Context, Result
 from deiswizard.run.execute import FRESH, execute
 from deiswizard.run.state import StepState
 from deiswizard.vocabulary import JobWay, StepStatus
-from tests.ssh.helpers import open_link, until
+from tests.ssh.helpers import open_link
 from tests.sshd import Sshd, sshd, why_no_sshd
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(why_no_sshd()), reason=why_no_sshd() or "-")
 

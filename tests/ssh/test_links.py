@@ -25,8 +25,9 @@ from deiswizard.cluster.host import HostLink
 from deiswizard.cluster.transport import BufferingPacketizer, Transport
 from deiswizard.cluster.web import WebRequest
 from deiswizard.errors import CancelledError, LinkError, StepError
-from tests.ssh.helpers import open_link, until
+from tests.ssh.helpers import open_link
 from tests.sshd import Sshd, sshd, why_no_sshd
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,10 @@ LINE = "-w '\\n'"
 """etcd ends its answers without a line break: the next section would stand in the same line."""
 
 
+PROXY_STATUS = f"{CURL} -o /dev/null -w '%{{http_code}}' {LOCAL}/v2/config/local/proxy"
+RUNS_AS_MEMBER = f"{PROXY_STATUS} | grep -q 404 && {CURL} {LOCAL}/health | grep -q true"
+"""True on a host that runs a healthy member itself: through a proxy, the first would be 200."""
+
 SECTIONS: Mapping[str, str] = {
     "unit": f"systemctl show {UNIT} -p Environment -p ActiveState -p SubState",
     "data": (

@@ -5,17 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 
-from deiswizard.cluster.etcd_host import LOCAL
+from deiswizard.cluster.etcd_host import RUNS_AS_MEMBER
 from deiswizard.plan.etcd_stands import EtcdStands
 
 On = Callable[[str, str], str]
 """The words that run a command on a host."""
-
-IS_MEMBER = (
-    f"curl -s -m 3 -o /dev/null -w '%{{http_code}}' {LOCAL}/v2/config/local/proxy | grep -q 404"
-    f" && curl -s -m 3 {LOCAL}/health | grep -q true"
-)
-"""True on a host that runs a healthy member itself: through a proxy, the first would be 200."""
 
 
 def etcd_stands(condition: EtcdStands, on: On) -> str:
@@ -32,6 +26,6 @@ def _parts(condition: EtcdStands, on: On) -> Iterator[str]:
         url = shlex.quote(f"peerURLs={peer.peer_url}")
         yield f"printf '%s\\n' \"$said\" | grep -qwF {url}"
     for peer in condition.others:
-        yield on(peer.host, IS_MEMBER)
+        yield on(peer.host, RUNS_AS_MEMBER)
     if condition.ready:
         yield on(condition.ready, "true")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deiswizard.demo.host import PretendHost
 from deiswizard.errors import LinkError, ServiceError
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.run import events as e
@@ -21,6 +22,20 @@ def removal(world: EtcdWorld) -> tuple[str, str]:
     """The id and the host of the first removal of the advised plan."""
     step = next(s for s in world.plan().steps if isinstance(s, RemoveMemberStep))
     return step.peer.id, step.host
+
+
+def lose_quorum_at_a_removal(world: EtcdWorld) -> list[PretendHost]:
+    """Three hosts go down right when a removal is sent; answers them."""
+    down = [world.host(name) for name in ("deis-1", "deis-2", "deis-5")]
+
+    def lose(what: str, call: object) -> object:
+        if what.startswith("remove"):
+            for host in down:
+                host.is_down = True
+        return call()  # type: ignore[operator]
+
+    world.direct.watch = lose
+    return down
 
 
 def words(state: object, step: str) -> str:
@@ -92,14 +107,7 @@ def test_lost_quorum_before_a_removal_stops_it_with_nothing_sent(five: EtcdWorld
 
 def test_a_removal_that_hangs_is_looked_up_when_there_is_a_majority_again(five: EtcdWorld) -> None:
     """The write is refused after its time-out, and applied when quorum is back: found done."""
-    down = [five.host(name) for name in ("deis-1", "deis-2", "deis-5")]
-
-    def lose(what: str, call: object) -> object:
-        if what.startswith("remove") and not any(host.is_down for host in down):
-            for host in down:
-                host.is_down = True
-        return call()  # type: ignore[operator]
-
+    down = lose_quorum_at_a_removal(five)
     told: list[str] = []
 
     def mend(event: e.Event) -> None:
@@ -110,7 +118,6 @@ def test_a_removal_that_hangs_is_looked_up_when_there_is_a_majority_again(five: 
                 for host in down:
                     host.is_down = False
 
-    five.direct.watch = lose
     state = five.do(five.plan(), mend)
     assert state.steps["remove:deis-4"].status is StepStatus.DONE
     assert any("whether deis-4 was removed is not known" in said for said in told)
@@ -121,15 +128,7 @@ def test_one_that_stays_unknown_says_so_and_the_next_removal_is_not_begun(
     five: EtcdWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership, "SETTLE_SECONDS", 0.2)
-    down = [five.host(name) for name in ("deis-1", "deis-2", "deis-5")]
-
-    def lose(what: str, call: object) -> object:
-        if what.startswith("remove"):
-            for host in down:
-                host.is_down = True
-        return call()  # type: ignore[operator]
-
-    five.direct.watch = lose
+    lose_quorum_at_a_removal(five)
     state = five.do(five.plan())
     assert state.steps["remove:deis-4"].status is StepStatus.UNKNOWN
     assert state.steps["switch:deis-4"].status is StepStatus.BLOCKED
@@ -202,15 +201,7 @@ def test_the_undo_of_a_removal_that_never_came_to_pass_leaves_the_member_alone(
 ) -> None:
     """Unknown while there was no majority; later it turns out that it was lost on the way."""
     monkeypatch.setattr(membership, "SETTLE_SECONDS", 0.1)
-    down = [five.host(name) for name in ("deis-1", "deis-2", "deis-5")]
-
-    def lose(what: str, call: object) -> object:
-        if what.startswith("remove"):
-            for host in down:
-                host.is_down = True
-        return call()  # type: ignore[operator]
-
-    five.direct.watch = lose
+    down = lose_quorum_at_a_removal(five)
     state = five.do(five.plan())
     assert state.steps["remove:deis-4"].status is StepStatus.UNKNOWN
     before = five.host("deis-4").etcd.member

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from deiswizard.cluster.etcd_host import GRACEFUL, LOCAL, UNIT, EtcdHost
+from deiswizard.cluster.etcd_host import GRACEFUL, LOCAL, RUNS_AS_MEMBER, UNIT, EtcdHost
 from deiswizard.cluster.snapshot import Member
 from deiswizard.cluster.unit_files import environment_drop_in
 from deiswizard.plan.etcd_stands import EtcdPeer
@@ -112,10 +112,9 @@ def serves_as_proxy(data: str, machine: str, members: Sequence[Member]) -> str:
 
 def serves_as_member(data: str, machine: str) -> str:
     """By its data directory and its port it is a healthy member, and reads and writes."""
-    ask = f"curl -s -m 3 -o /dev/null -w '%{{http_code}}' {LOCAL}/v2/config/local/proxy"
     return (
         f"test -d {shlex.quote(f'{data}/member')} && test ! -d {shlex.quote(f'{data}/proxy')} && "
-        f"{ask} | grep -q 404 && curl -sf -m 3 {LOCAL}/health | grep -q true && {serves(machine)}"
+        f"{RUNS_AS_MEMBER} && {serves(machine)}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.cluster.unit_files import digest
 from deiswizard.plan.conditions import UnitGone, UnitRunning
+from deiswizard.plan.former_file import back_command, keep_command
 from deiswizard.plan.plan import Change, FileBasis, KeyBasis, Stage
 from deiswizard.plan.step import (
     CommandStep,
@@ -140,10 +140,9 @@ def _put_key(
         return []
     steps: list[Step] = []
     back: list[Step] = []
-    path, old = shlex.quote(agent.file), shlex.quote(f"{agent.file}.before")
     for host, before in hosts:
         folder, upload = f"folder:{agent.id}:{host.name}", f"key:{agent.id}:{host.name}"
-        keep = f" && cp -p {path} {old}" if before else ""
+        keep = f" && {keep_command(agent.file)}" if before else ""
         steps += [
             CommandStep(
                 id=folder,
@@ -173,7 +172,7 @@ def _put_key(
                 title=f"put the former {agent.file} back" if before else f"remove {agent.file}",
                 host=host.name,
                 sudo=True,
-                command=f"mv -f {old} {path}" if before else f"rm -f {path}",
+                command=back_command(agent.file, was_there=bool(before)),
                 danger=Danger.WRITE,
                 undoes=(upload,),
             )

@@ -15,8 +15,6 @@ FLEETD, DROP_IN = "planes.fleetd", "50-deiswizard.conf"
 UNIT = "fleet.service"
 FOLDER = f"/etc/systemd/system/{UNIT}.d"
 PATH = f"{FOLDER}/{DROP_IN}"
-BEFORE = f"{PATH}.before"
-"""Where the drop-in of before is kept: systemd reads only what ends in ``.conf``."""
 
 VARIABLE = "FLEET_METADATA"
 ASK = (

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.fleet_conditions import MachinesCarry, MetadataIs, UnitRunsOn
+from deiswizard.plan.former_file import back_command, keep_command
 from deiswizard.plan.plan import Stage
 from deiswizard.plan.step import CommandStep, GuardStep, JobStep, Step, UploadStep, WaitStep, as_run
 from deiswizard.recommendations.planes.facts import (
@@ -27,7 +28,6 @@ from deiswizard.recommendations.planes.facts import (
     planes_now,
 )
 from deiswizard.recommendations.planes.fleetd import (
-    BEFORE,
     FOLDER,
     LEASE_SECONDS,
     PATH,
@@ -111,7 +111,7 @@ def stage(snapshot: Snapshot, choices: PlanesChoices, one: Pass) -> Stage:
     guards = tuple(_guards(snapshot, one))
     needs = tuple(guard.id for guard in guards)
     keeps = one.expect and not one.is_second
-    keep = f" && cp -p {PATH} {BEFORE}" if keeps else ""
+    keep = f" && {keep_command(PATH)}" if keeps else ""
     steps: list[Step] = [
         *guards,
         CommandStep(
@@ -326,7 +326,7 @@ def undo(snapshot: Snapshot, one: Pass) -> Stage:
             title="put the former drop-in back" if one.expect else f"remove {PATH}",
             host=name,
             sudo=True,
-            command=f"mv -f {BEFORE} {PATH}" if one.expect else f"rm -f {PATH}",
+            command=back_command(PATH, was_there=bool(one.expect)),
             danger=Danger.WRITE,
         )
     steps: tuple[Step, ...] = (

@@ -62,6 +62,11 @@ def chained(steps: Iterable[Step | None]) -> tuple[Step, ...]:
     return tuple(done)
 
 
+def worst(steps: Iterable[Step]) -> Danger:
+    """The greatest danger of these steps."""
+    return max((step.danger for step in steps), key=lambda danger: danger.rank, default=Danger.READ)
+
+
 class Impact(Frozen):
     """What the plan costs.
 

@@ -6,13 +6,14 @@ answers file and the docs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from deiswizard.cluster.snapshot import Evidence, Question, Snapshot
+from deiswizard.errors import PreconditionError
 from deiswizard.frozen import Frozen
 from deiswizard.plan.plan import Plan
 from deiswizard.run.events import Check
@@ -56,6 +57,12 @@ class Problem(Frozen):
     what: str
     allowed: str = ""
     blocks: bool = True
+
+
+def refuse_blocking(problems: Iterable[Problem]) -> None:
+    """Raises PreconditionError with every reason against a plan, if there is any."""
+    if blocking := [problem.what for problem in problems if problem.blocks]:
+        raise PreconditionError("; ".join(blocking), do="choose otherwise")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.backup_steps import BackupTaskStep
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
-from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage
+from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage, worst
 from deiswizard.plan.step import (
     SECRET,
     CopyKeyStep,
@@ -68,7 +68,7 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
             "undo_of": state.run,
             "impact": plan.impact.model_copy(
                 update={
-                    "danger": max((step.danger for step in steps), key=lambda danger: danger.rank),
+                    "danger": worst(steps),
                     "undo": "run the recommendation again to have it back",
                     "notes": tuple(_notes(state)),
                 }

@@ -11,7 +11,7 @@ from deiswizard.cluster.quorum import in_words
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.etcd_stands import EtcdPeer
-from deiswizard.plan.plan import Basis, Change, Impact, MemberBasis, Plan, Stage
+from deiswizard.plan.plan import Basis, Change, Impact, MemberBasis, Plan, Stage, worst
 from deiswizard.plan.step import CommandStep, UploadStep
 from deiswizard.recommendations.backup import plan as backup_plan
 from deiswizard.recommendations.backup.facts import BackupChoices
@@ -82,11 +82,6 @@ def plan(snapshot: Snapshot, choices: EtcdChoices) -> Plan:
         touched = [*_backup(snapshot, now, choices, draft.stamp), *touched]
         reachable = [node for node in now.nodes if node.facts.reachable]
         touched.append(etcd_stages.everywhere(reachable))
-    danger = max(
-        (step.danger for stage in touched for step in stage.steps),
-        key=lambda danger: danger.rank,
-        default=Danger.READ,
-    )
     return Plan(
         recommendation="etcd",
         title="Isolating etcd",
@@ -96,7 +91,7 @@ def plan(snapshot: Snapshot, choices: EtcdChoices) -> Plan:
         stages=tuple(touched),
         undo=tuple(draft.undo),
         impact=Impact(
-            danger=danger,
+            danger=worst(step for stage in touched for step in stage.steps),
             restarts=tuple(_restarts(draft)),
             duration=f"about {max(1, round(len(draft.voters) * 0.5))} min" if draft.voters else "",
             undo=_undo_words(draft),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, FileBasis, Impact, Plan, Stage
 from deiswizard.plan.reach_conditions import ClusterWhole
+from deiswizard.recommendations.base import refuse_blocking
 from deiswizard.recommendations.firewall import facts, files
 from deiswizard.recommendations.firewall.choices import (
     FirewallChoices,
@@ -52,9 +52,7 @@ def plan(snapshot: Snapshot, choices: FirewallChoices) -> Plan:
 
     Raises PreconditionError where the choices cannot be, with the reasons.
     """
-    blocking = [problem.what for problem in check_choices(snapshot, choices) if problem.blocks]
-    if blocking:
-        raise PreconditionError("; ".join(blocking), do="choose otherwise")
+    refuse_blocking(check_choices(snapshot, choices))
     rules = ruleset(snapshot, choices)
     wanted = choices.host_firewall
     hosts = tuple(

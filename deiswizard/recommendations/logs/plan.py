@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import CommandSays
-from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
+from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage, worst
 from deiswizard.plan.step import (
     GuardStep,
     Step,
@@ -58,7 +58,6 @@ def plan(snapshot: Snapshot, choices: LoggingChoices) -> Plan:
     )
     if guards and is_changing:
         parts.stages.insert(0, Stage(id="guards", title="Guards", steps=guards))
-    dangers = [step.danger for stage in parts.stages for step in stage.steps]
     kept = choices.model_dump(
         mode="json", exclude={f"{n}_key" for n in ("datadog", "newrelic", "sematext")}
     )
@@ -73,7 +72,7 @@ def plan(snapshot: Snapshot, choices: LoggingChoices) -> Plan:
         stages=tuple(parts.stages),
         undo=_backwards(parts.stages, parts.undo),
         impact=Impact(
-            danger=max(dangers, key=lambda danger: danger.rank, default=Danger.READ),
+            danger=worst(step for stage in parts.stages for step in stage.steps),
             restarts=tuple(parts.restarts),
             duration="logger follows within about 10 s; units run once their image is there",
             undo="units and key files go, the keys are put back; images stay where they are"

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.fleet_conditions import MachinesCarry
-from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
+from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage, worst
 from deiswizard.plan.step import GuardStep, RemoveKeyStep, Step, WriteKeyStep
+from deiswizard.recommendations.base import refuse_blocking
 from deiswizard.recommendations.planes import hosts as hosts_part
 from deiswizard.recommendations.planes import passes as passes_part
 from deiswizard.recommendations.planes import units as units_part
@@ -35,9 +36,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
     """Raises PreconditionError when a choice cannot be or something could not be read."""
     if not snapshot.keys_read:
         raise PreconditionError("the settings could not be read from etcd", do="look again")
-    blocking = [problem.what for problem in check_choices(snapshot, choices) if problem.blocks]
-    if blocking:
-        raise PreconditionError("; ".join(blocking), do="choose otherwise")
+    refuse_blocking(check_choices(snapshot, choices))
     hosts = changing(snapshot, choices)
     sets_flag = choices.how_far != "metadata" and snapshot.value(FLAG) != ON
     groups = units_part.groups(snapshot, choices)
@@ -63,9 +62,7 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
         stages=tuple(stages),
         undo=tuple(undo),
         impact=Impact(
-            danger=max((s.danger for st in stages for s in st.steps), key=lambda d: d.rank)
-            if stages
-            else Danger.READ,
+            danger=worst(step for stage in stages for step in stage.steps),
             restarts=tuple(
                 [
                     f"every fleet unit on {host}: {in_short(names)}"

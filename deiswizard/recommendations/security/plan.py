@@ -9,6 +9,7 @@ from deiswizard.cluster.snapshot import KeyFact, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import RemoveKeyStep, Step, WriteKeyStep
+from deiswizard.recommendations.base import refuse_blocking
 from deiswizard.recommendations.security import tags
 from deiswizard.recommendations.security.choices import check_choices, operator_of
 from deiswizard.recommendations.security.facts import (
@@ -54,9 +55,7 @@ def plan(snapshot: Snapshot, choices: SecurityChoices) -> Plan:
     """Guards; each part and its proof by real requests; nothing goes on when one fails."""
     if not snapshot.keys_read:
         raise PreconditionError("the settings could not be read from etcd", do="look again")
-    blocking = [problem.what for problem in check_choices(snapshot, choices) if problem.blocks]
-    if blocking:
-        raise PreconditionError("; ".join(blocking), do="choose otherwise")
+    refuse_blocking(check_choices(snapshot, choices))
     operator = operator_of(snapshot, choices)
     parts = tuple(_parts(snapshot, choices))
     stages = []

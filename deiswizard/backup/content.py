@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from deiswizard.backup.data import ObjectLine, Source
 from deiswizard.errors import StepError
 
-END = re.compile(
-    rb"-- PostgreSQL database cluster dump complete\n(?:--[^\n]*\n|\\unrestrict [^\n]*\n|\s)*\Z"
-)
+AFTER = rb"\n(?:--[^\n]*\n|\\unrestrict [^\n]*\n|\s)*\Z"
+END = re.compile(rb"-- PostgreSQL database cluster dump complete" + AFTER)
 """pg_dumpall's last words. ``pg_dump``'s own (without "cluster") stand after each database, so a dump
 that was cut off there would look whole. Newer ones print ``\\unrestrict`` after it.
 """
@@ -24,11 +23,16 @@ TAIL = 4096
 TAR_END = bytes(1024)
 
 
-class Tail:
-    """The last bytes of a stream."""
+END_OF_ONE = re.compile(rb"-- PostgreSQL database dump complete" + AFTER)
+"""``pg_dump``'s own last words, of one database."""
 
-    def __init__(self) -> None:
+
+class Tail:
+    """The last bytes of a stream that is a dump; ``end`` are its last words."""
+
+    def __init__(self, end: re.Pattern[bytes] = END) -> None:
         self._held = bytearray()
+        self._end = end
 
     def feed(self, data: bytes) -> None:
         """The next bytes."""
@@ -37,8 +41,8 @@ class Tail:
 
     @property
     def is_whole_dump(self) -> bool:
-        """pg_dumpall said that it has come to its end."""
-        return END.search(bytes(self._held)) is not None
+        """What printed it said that it has come to its end."""
+        return self._end.search(bytes(self._held)) is not None
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -194,9 +195,13 @@ class Manifest(Frozen):
         return sum(part.bytes for part in self.parts)
 
 
-def backup_name(cluster: str, stamp: str) -> str:
-    """The name of a backup's folder: ``deiswizard-prod-eu-20261123-031500``."""
-    return f"{prefix_of(cluster)}{stamp}"
+def backup_name(cluster: str, stamp: str, known: Collection[str] = ()) -> str:
+    """The name of a backup's folder: ``deiswizard-prod-eu-20261123-031500``; with ``-2`` and so on when that is
+    among the ``known`` ones, made in the same second.
+    """
+    name = f"{prefix_of(cluster)}{stamp}"
+    others = (f"{name}-{number}" for number in range(2, len(known) + 2))
+    return next(one for one in (name, *others) if one not in known)
 
 
 def prefix_of(cluster: str) -> str:

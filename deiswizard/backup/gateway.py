@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deiswizard.backup import s3
 from deiswizard.backup.copying import FileSink, Job, store_stream
@@ -17,6 +18,7 @@ from deiswizard.cluster.access import ByteSink, ClusterAccess
 from deiswizard.errors import LinkError, ServiceError, StepError
 
 KEYS = "/deis/store/gateway"
+T = TypeVar("T")
 TRIES = 3
 PAUSE = 2.0
 
@@ -135,16 +137,25 @@ def _fetched(
     moved: Callable[[int], None],
 ) -> ObjectLine | None:
     """One object; None when it is gone. A link that breaks is made again."""
+    return again(lambda: _fetch(client, source, item, job, moved), job.interrupted, job.check)
+
+
+def again(
+    call: Callable[[], T], interrupted: threading.Event, check: Callable[[], None]
+) -> T | None:
+    """What ``call`` answers about one object; None when that is gone. After a link that broke it is called
+    again, at most three times in all; ``check`` raises when nobody wants that any more.
+    """
     for attempt in range(1, TRIES + 1):
         try:
-            return _fetch(client, source, item, job, moved)
+            return call()
         except (ServiceError, LinkError) as error:
             if "NoSuchKey" in error.said:
                 return None
             if attempt == TRIES:
                 raise
-            job.interrupted.wait(PAUSE * attempt)
-            job.check()
+            interrupted.wait(PAUSE * attempt)
+            check()
     raise AssertionError("the last try returns or raises")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from deiswizard.backup.data import MANIFEST, Place
+from deiswizard.cluster.web import OpenTcp
 from deiswizard.errors import PreconditionError, ServiceError, StepError, WizardError
 
 PART = 8 * 1024 * 1024
@@ -33,40 +37,74 @@ def boto() -> Any:
     return boto3
 
 
+@functools.cache
+def _loader(folder: str | None) -> Any:
+    """What botocore knows of AWS, from its own files and those of ``folder``: read and parsed once, not
+    anew by each session.
+    """
+    from botocore.loaders import create_loader
+
+    return create_loader(folder)
+
+
+def session(profile: str | None = None) -> Any:
+    """A session of boto3 of its own. Raises PreconditionError when boto3 is not installed."""
+    boto3 = boto()
+    from botocore.session import Session
+
+    core = Session(profile=profile)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return boto3.session.Session(botocore_session=core)
+
+
 def gateway_client(
     open_channel: Callable[[], Any], host: str, port: int, access: SecretStr, secret: SecretStr
 ) -> Any:
     """A client of the store gateway, whose connections are channels.
 
-    Path style, because a bucket is named ``db_wal``; signature version 2, which every gateway that
-    Deis ran knows (deis-facts 3 and 6).
+    Path style, because a bucket is named ``db_wal``. Raises as ``old_client``.
+    """
+    return old_client(f"http://{host}:{port}", access, secret, lambda _host, _port: open_channel())
+
+
+def old_client(
+    url: str,
+    access: SecretStr,
+    secret: SecretStr,
+    open_to: OpenTcp,
+    *,
+    token: SecretStr | None = None,
+    region: str = "",
+    style: Literal["path", "virtual"] = "path",
+) -> Any:
+    """A client as Deis's components are: signature version 2, which is all that their boto 2 and every
+    gateway that Deis ran know (deis-facts 3 and 6). Its connections are channels from ``open_to``.
+
+    Raises PreconditionError when boto3 is not installed.
     """
     from botocore.config import Config
 
-    from deiswizard.cluster.http_channels import over
+    from deiswizard.cluster.http_channels import over_host
 
-    client = (
-        boto()
-        .session.Session()
-        .client(
-            "s3",
-            endpoint_url=f"http://{host}:{port}",
-            region_name="us-east-1",
-            aws_access_key_id=access.get_secret_value(),
-            aws_secret_access_key=secret.get_secret_value(),
-            config=Config(
-                s3={"addressing_style": "path"},
-                signature_version="s3",
-                retries={"total_max_attempts": 1},
-                proxies={},
-                read_timeout=120,
-                request_checksum_calculation=CHECKSUMS,
-                response_checksum_validation=CHECKSUMS,
-                max_pool_connections=1,
-            ),
-        )
+    client = session().client(
+        "s3",
+        endpoint_url=url,
+        region_name=region or "us-east-1",
+        aws_access_key_id=access.get_secret_value(),
+        aws_secret_access_key=secret.get_secret_value(),
+        aws_session_token=token.get_secret_value() if token else None,
+        config=Config(
+            s3={"addressing_style": style},
+            signature_version="s3",
+            retries={"total_max_attempts": 1},
+            proxies={},
+            read_timeout=120,
+            request_checksum_calculation=CHECKSUMS,
+            response_checksum_validation=CHECKSUMS,
+            max_pool_connections=1,
+        ),
     )
-    over(client._endpoint.http_session._manager, open_channel)
+    over_host(client._endpoint.http_session._manager, open_to)
     return client
 
 
@@ -76,11 +114,11 @@ def place_client(place: Place) -> Any:
     from botocore.exceptions import BotoCoreError
 
     try:
-        session = boto().session.Session(profile_name=place.profile or None)
-        return session.client(
+        found = session(place.profile or None)
+        return found.client(
             "s3",
             endpoint_url=place.endpoint or None,
-            region_name=session.region_name or "us-east-1",
+            region_name=found.region_name or "us-east-1",
             config=Config(
                 s3={"addressing_style": "path"} if place.endpoint else {},
                 request_checksum_calculation=CHECKSUMS,
@@ -103,7 +141,7 @@ def said(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         about = error.response.get("Error", {})
-        words = f"{about.get('Code', '')}: {about.get('Message', '')}".strip(": ")
+        words = f"{about.get('Code') or ''}: {about.get('Message') or ''}".strip(": ")
         raise ServiceError(what, said=words) from error
     except (BotoCoreError, HTTPClientError, HTTPError, OSError, EOFError) as error:
         cause = error.__cause__ or error.__context__
@@ -112,12 +150,16 @@ def said(what: str) -> Iterator[None]:
         raise ServiceError(what, said=f"{type(error).__name__}: {error}") from error
 
 
+def _etag(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("ETag", "")).strip('"')
+
+
 def listed(client: Any, bucket: str, prefix: str = "") -> Iterator[tuple[str, int, str]]:
     """Key, size and etag of every object, page by page. Raises ServiceError."""
     with said(f"the bucket {bucket} cannot be listed"):
         for page in client.get_paginator("list_objects").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", ()):
-                yield str(item["Key"]), int(item["Size"]), str(item.get("ETag", "")).strip('"')
+                yield str(item["Key"]), int(item["Size"]), _etag(item)
 
 
 def body_of(client: Any, bucket: str, key: str) -> Iterator[bytes]:
@@ -133,14 +175,27 @@ def body_of(client: Any, bucket: str, key: str) -> Iterator[bytes]:
         raise ServiceError(f"{key} of the bucket {bucket} ended after {got} of {length} bytes")
 
 
-class Upload:
-    """An object being written: small ones at once, longer ones in parts. Raises StepError."""
+def _md5(data: bytes) -> str:
+    """What the store compares with what it got."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
-    def __init__(self, client: Any, bucket: str, key: str) -> None:
+
+class Upload:
+    """An object being written: small ones at once, longer ones in parts. Raises ServiceError.
+
+    ``extra`` are parameters of boto3's ``put_object`` and ``create_multipart_upload`` besides. ``etag`` is
+    what the store calls the content, once it is whole.
+    """
+
+    def __init__(
+        self, client: Any, bucket: str, key: str, extra: Mapping[str, str] | None = None
+    ) -> None:
         self._client, self._bucket, self._key = client, bucket, key
+        self._extra = dict(extra or {})
         self._held = bytearray()
         self._upload = ""
         self._parts: list[dict[str, Any]] = []
+        self.etag = ""
 
     @property
     def _name(self) -> dict[str, str]:
@@ -161,10 +216,14 @@ class Upload:
         number = len(self._parts) + 1
         with said(f"s3://{self._bucket}/{self._key} cannot be written"):
             if not self._upload:
-                begun = self._client.create_multipart_upload(**self._name)
+                begun = self._client.create_multipart_upload(**self._name, **self._extra)
                 self._upload = str(begun["UploadId"])
             done = self._client.upload_part(
-                **self._name, UploadId=self._upload, PartNumber=number, Body=part
+                **self._name,
+                UploadId=self._upload,
+                PartNumber=number,
+                Body=part,
+                ContentMD5=_md5(part),
             )
         self._parts.append({"ETag": done["ETag"], "PartNumber": number})
 
@@ -172,14 +231,19 @@ class Upload:
         """It is whole."""
         if not self._upload:
             with said(f"s3://{self._bucket}/{self._key} cannot be written"):
-                self._client.put_object(**self._name, Body=bytes(self._held))
+                data = bytes(self._held)
+                done = self._client.put_object(
+                    **self._name, **self._extra, Body=data, ContentMD5=_md5(data)
+                )
+            self.etag = _etag(done)
             return
         if self._held:
             self._send(bytes(self._held))
         with said(f"s3://{self._bucket}/{self._key} cannot be written"):
-            self._client.complete_multipart_upload(
+            done = self._client.complete_multipart_upload(
                 **self._name, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
             )
+        self.etag = _etag(done)
         self._upload = ""
 
     def abort(self) -> None:

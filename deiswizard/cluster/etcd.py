@@ -18,6 +18,7 @@ import etcd
 import urllib3
 
 from deiswizard.cluster.access import EtcdNode
+from deiswizard.cluster.etcd_host import BLINK
 from deiswizard.cluster.http_channels import BASE_URL, OpenChannel, over
 from deiswizard.cluster.secret_keys import is_secret
 from deiswizard.cluster.snapshot import EtcdFacts, KeyFact, Member
@@ -28,6 +29,12 @@ WRITE_TIMEOUT = 12.0
 """What needs a majority is answered after 7.0 s without one (lab): shorter would lose the cause."""
 
 HEALTH_TIMEOUT = 3.0
+BLINKED = urllib3.Retry(
+    total=2, connect=0, read=1, other=0, redirect=0,
+    status_forcelist=(503,), backoff_factor=BLINK / 2, raise_on_status=False,
+)  # fmt: skip
+"""A member that says it is not healthy is asked again at once, and after ``BLINK`` seconds; a silent one once."""
+
 WATCH_SLICE = 1.0
 PORTS = (2379, 4001)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -328,7 +335,7 @@ class EtcdAdapter:
         )
         try:
             answer = manager.request(
-                "GET", BASE_URL + "/health", timeout=HEALTH_TIMEOUT, retries=False
+                "GET", BASE_URL + "/health", timeout=HEALTH_TIMEOUT, retries=BLINKED
             )
             return parse_health(answer.status, answer.data.decode("utf-8", "replace"))
         except (WizardError, urllib3.exceptions.HTTPError, OSError, EOFError):

@@ -17,7 +17,9 @@ from deiswizard.cluster.probe_script import answered, new_marker, script
 from deiswizard.frozen import Frozen
 
 UNIT = "etcd2.service"
-GRACEFUL = "graceful-etcd-shutdown.service"
+ETCD_SHUTDOWN = "graceful-etcd-shutdown.service"
+"""Takes its host out of etcd when it goes down; on a proxy there is nothing to take out, and it fails."""
+
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-deiswizard.conf"
 """Ours. It beats cloudinit's in /run, which comes back at every boot as 20-cloudinit.conf."""
 
@@ -26,6 +28,10 @@ CURL = "curl -s -m 3"
 LINE = "-w '\\n'"
 """etcd ends its answers without a line break: the next section would stand in the same line."""
 
+BLINK = 1
+"""Seconds after which a member that is not healthy is asked once more: /health is false when a read takes more than
+a second (etcd, etcdhttp), which a busy disk does now and then. So is one that says nothing for 3 s.
+"""
 
 PROXY_STATUS = f"{CURL} -o /dev/null -w '%{{http_code}}' {LOCAL}/v2/config/local/proxy"
 RUNS_AS_MEMBER = f"{PROXY_STATUS} | grep -q 404 && {CURL} {LOCAL}/health | grep -q true"
@@ -38,12 +44,13 @@ SECTIONS: Mapping[str, str] = {
         'd=${d#ETCD_DATA_DIR=}; echo "dir $d"; test -d "$d/member" && echo member; '
         'test -d "$d/proxy" && echo proxy; mountpoint -q "$d" && echo mount'
     ),
-    "proxy": f"{CURL} -w '\\n%{{http_code}}\\n' {LOCAL}/v2/config/local/proxy",
-    "health": f"{CURL} {LINE} {LOCAL}/health",
+    "proxy": f"{CURL} -o /dev/null {LOCAL}/v2/config/local/proxy || sleep {BLINK}; {CURL} -w '\\n%{{http_code}}\\n' {LOCAL}/v2/config/local/proxy",
+    "health": f"{CURL} -f -o /dev/null {LOCAL}/health || sleep {BLINK}; {CURL} {LINE} {LOCAL}/health",
     "self": f"{CURL} {LINE} {LOCAL}/v2/stats/self",
     "raft": f"{CURL} -D - -o /dev/null {LOCAL}/v2/keys/",
+    "version": f"{CURL} {LINE} {LOCAL}/version",
     "drop-in": f"cat {DROP_IN}",
-    "graceful": f"systemctl is-enabled {GRACEFUL}",
+    "graceful": f"systemctl is-enabled {ETCD_SHUTDOWN}",
 }
 
 Role = Literal["member", "proxy", "both", "none", "unknown"]
@@ -54,8 +61,8 @@ class EtcdHost(Frozen):
 
     ``data_dir`` is what its unit says, empty when it says none; ``has_member`` and ``has_proxy`` are
     what is in it. ``proxy_status`` is the HTTP status of the proxy probe (200: it runs as a proxy,
-    404: as a member, None: nothing answers). ``is_healthy`` and ``own_id`` are its own only where it
-    runs as a member. ``drop_in`` is the text of ours, None when there is none.
+    404: as a member, None: nothing answers). ``is_healthy``, ``own_id``, ``version`` and what raft says are its
+    own only where it runs as a member. ``drop_in`` is the text of ours, None when there is none.
     """
 
     host: str
@@ -71,6 +78,8 @@ class EtcdHost(Frozen):
     is_healthy: bool | None = None
     own_id: str = ""
     raft_index: int | None = None
+    raft_term: int | None = None
+    version: str = ""
     drop_in: str | None = None
     has_graceful: bool = False
     is_asked: bool = True
@@ -118,7 +127,8 @@ def parse(host: str, asked: str, out: str) -> EtcdHost:
     data = found.get("data", "").splitlines()
     status, endpoints = _proxy(found.get("proxy", ""))
     health = _json(found.get("health", "")).get("health")
-    raft = re.search(r"(?im)^x-raft-index:\s*(\d+)\s*$", found.get("raft", ""))
+    raft = found.get("raft", "")
+    version = re.search(r"\d+\.\d+\.\d+[\w.+-]*", found.get("version", ""))
     has_drop_in = bool(found.get("drop-in"))
     return EtcdHost(
         host=host,
@@ -133,7 +143,9 @@ def parse(host: str, asked: str, out: str) -> EtcdHost:
         endpoints=endpoints,
         is_healthy=None if health is None else health in (True, "true"),
         own_id=str(_json(found.get("self", "")).get("id", "")),
-        raft_index=int(raft[1]) if raft else None,
+        raft_index=_header(raft, "x-raft-index"),
+        raft_term=_header(raft, "x-raft-term"),
+        version=version[0] if version else "",
         drop_in=found["drop-in"] + "\n" if has_drop_in else None,
         has_graceful=found.get("graceful", "") == "enabled",
     )
@@ -146,6 +158,11 @@ def parse_environment(text: str) -> dict[str, str]:
     except ValueError:
         words = text.split()
     return dict(word.partition("=")[::2] for word in words if "=" in word)
+
+
+def _header(headers: str, name: str) -> int | None:
+    found = re.search(rf"(?im)^{name}:\s*(\d+)\s*$", headers)
+    return int(found[1]) if found else None
 
 
 def _json(text: str) -> dict[str, object]:

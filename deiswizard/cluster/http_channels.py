@@ -6,15 +6,19 @@ the HTTP client's connections are the channels themselves.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import paramiko
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.wait import wait_for_read
+
+from deiswizard.cluster.joining import join
+from deiswizard.cluster.web import OpenTcp
 
 OpenChannel = Callable[[], Any]
 """Opens a socket-like channel to the one service meant. Raises LinkError."""
@@ -79,12 +83,12 @@ class _ChannelFile:
             socket.file_closed()
 
 
-def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
-    """A connection pool whose connections are channels from ``open_channel``."""
+def pool_class(open_to: OpenTcp) -> type[HTTPConnectionPool]:
+    """A connection pool whose connections are channels to its host and port from ``open_to``."""
 
     class ChannelConnection(HTTPConnection):
         def _new_conn(self) -> Any:
-            return ChannelSocket(open_channel())
+            return ChannelSocket(open_to(self.host, self.port or 80))
 
         @property
         def is_connected(self) -> bool:
@@ -98,9 +102,36 @@ def pool_class(open_channel: OpenChannel) -> type[HTTPConnectionPool]:
     return ChannelPool
 
 
+def tls_pool_class(open_to: OpenTcp) -> type[HTTPSConnectionPool]:
+    """The same with TLS. ``ssl`` wraps only what is a socket, so it goes through a pair of them."""
+
+    class TlsConnection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            channel = open_to(self.host, self.port or 443)
+            ours, theirs = socket.socketpair()
+            join(theirs, channel)
+            return ours
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = TlsConnection
+
+    return TlsPool
+
+
 def over(manager: urllib3.PoolManager, open_channel: OpenChannel) -> urllib3.PoolManager:
-    """Make an existing manager use channels, and never try a request again by itself."""
-    manager.pool_classes_by_scheme = {"http": pool_class(open_channel)}
+    """Make an existing manager use channels to one service, whatever it is called, and never try a request
+    again by itself.
+    """
+    return _over(manager, {"http": pool_class(lambda host, port: open_channel())})
+
+
+def over_host(manager: urllib3.PoolManager, open_to: OpenTcp) -> urllib3.PoolManager:
+    """Make a manager reach every service through a host, those with TLS too; as ``over`` otherwise."""
+    return _over(manager, {"http": pool_class(open_to), "https": tls_pool_class(open_to)})
+
+
+def _over(manager: urllib3.PoolManager, pools: dict[str, Any]) -> urllib3.PoolManager:
+    manager.pool_classes_by_scheme = pools
     manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=0)
     return manager
 

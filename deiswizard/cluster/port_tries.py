@@ -58,8 +58,8 @@ def try_from(host: Trier, places: Sequence[Place]) -> tuple[bool, ...]:
 
 
 def _try(places: Sequence[Place], seconds: float) -> list[bool]:
+    """What has answered is seen also after the time, for this machine may have been busy meanwhile."""
     found = [False] * len(places)
-    deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for number, (address, port) in enumerate(places):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -70,8 +70,12 @@ def _try(places: Sequence[Place], seconds: float) -> list[bool]:
                 selector.register(connection, selectors.EVENT_WRITE, number)
             else:
                 connection.close()
-        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
+        deadline = time.monotonic() + seconds
+        is_last = False
+        while selector.get_map() and not is_last:
+            left = deadline - time.monotonic()
+            is_last = left <= 0
+            for key, _ in selector.select(max(0.0, left)):
                 connection = _socket(key)
                 found[key.data] = not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 selector.unregister(connection)

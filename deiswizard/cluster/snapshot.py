@@ -306,6 +306,14 @@ class Snapshot(Frozen):
         running = {s.machine_id for s in self.unit_states if s.unit == unit and s.is_running}
         return tuple(host for host in self.hosts if host.machine_id in running)
 
+    def where_any(self, name: str) -> tuple[HostFacts, ...]:
+        """Hosts on which ``name`` (``deis-router``) is running, whichever instance."""
+        units = {
+            s.unit for s in self.unit_states if s.unit.partition(".")[0].partition("@")[0] == name
+        }
+        found = {host.name for unit in units for host in self.where(unit)}
+        return tuple(host for host in self.hosts if host.name in found)
+
     def answer(self, question_id: str, host: str = "") -> Answer | None:
         """The answer to a question, on ``host`` or on whichever host was asked."""
         return next((a for a in self.answers if a.id == question_id and host in ("", a.host)), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from deiswizard.cluster.etcd_host import ETCD_SHUTDOWN
 from deiswizard.errors import AnswersError
 from deiswizard.userdata.check_etcd import CLIENT_PORTS, ETCD2
 from deiswizard.userdata.check_fleet import METADATA
@@ -16,13 +17,11 @@ from deiswizard.userdata.metadata import PLANES, with_planes
 from deiswizard.userdata.nodes import KeyPath, find, parsed, text_at
 from deiswizard.userdata.reading import read
 from deiswizard.userdata.splice import set_value
-from deiswizard.userdata.units import UNITS, index_of
+from deiswizard.userdata.units import with_unit_off
 
 EtcdRole = Literal["member", "proxy"]
 ANYWHERE = "http://0.0.0.0"
 CEPH_SHUTDOWN = "graceful-ceph-shutdown.service"
-ETCD_SHUTDOWN = "graceful-etcd-shutdown.service"
-"""Takes its host out of etcd when it goes down; on a proxy there is nothing to take out, and it fails."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def proxy_user_data(text: str, members: Sequence[Member] = (), *, discovery: str
         text = _without(_without(text, "discovery"), "discovery-srv")
     elif discovery:
         text = _without(_set_etcd(text, "discovery", discovery), "initial-cluster")
-    return _without_etcd_shutdown(_with_client_ports(text))
+    return with_unit_off(_with_client_ports(text), ETCD_SHUTDOWN)
 
 
 def planes_user_data(text: str, planes: Iterable[str]) -> str:
@@ -164,15 +163,3 @@ def _origin(urls: Sequence[str]) -> str:
     """Scheme and host of the first address; all of the host's addresses where there is none."""
     first = urls[0] if urls else ""
     return first.rpartition(":")[0] if _port(first) else ANYWHERE
-
-
-def _without_etcd_shutdown(text: str) -> str:
-    at = index_of(text, UNITS, "name", ETCD_SHUTDOWN)
-    if at is None:
-        return text
-    unit = read(text).units[at]
-    if unit.is_enabled:
-        text = set_value(text, (*UNITS, at, "enable"), False)
-    if unit.command:
-        text = set_value(text, (*UNITS, at, "command"), "")
-    return text

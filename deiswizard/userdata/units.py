@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deiswizard.errors import AnswersError
 from deiswizard.userdata.nodes import KeyPath, find, parsed, text_at
-from deiswizard.userdata.reading import items
+from deiswizard.userdata.reading import items, read
 from deiswizard.userdata.splice import append_item, set_value
 from deiswizard.userdata.writing import Item
 
@@ -12,13 +12,33 @@ UNITS: KeyPath = ("coreos", "units")
 FILES: KeyPath = ("write_files",)
 
 
-def with_unit(text: str, name: str, content: str, *, command: str = "start") -> str:
-    """The text with a unit of this content. One that is there gets the content, and keeps the rest.
+def with_unit(
+    text: str, name: str, content: str, *, command: str = "start", enable: bool = False
+) -> str:
+    """The text with a unit of this content, started by cloudinit, and (``enable``) at boot. One that is there gets the content, and keeps the rest.
 
     Raises:
         NotYamlError, PreconditionError: as ``splice.set_value``.
     """
-    return _with(text, UNITS, {"name": name, "command": command, "content": content})
+    enabled: Item = {"enable": True} if enable else {}
+    return _with(text, UNITS, {"name": name, "command": command, **enabled, "content": content})
+
+
+def with_unit_off(text: str, name: str) -> str:
+    """The text with a unit that neither cloudinit starts nor systemd at boot; what it is stays there.
+
+    Raises:
+        NotYamlError, PreconditionError: as ``splice.set_value``.
+    """
+    at = index_of(text, UNITS, "name", name)
+    if at is None:
+        return text
+    unit = read(text).units[at]
+    if unit.is_enabled:
+        text = set_value(text, (*UNITS, at, "enable"), False)
+    if unit.command:
+        text = set_value(text, (*UNITS, at, "command"), "")
+    return text
 
 
 def with_drop_in(text: str, unit: str, name: str, content: str) -> str:

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deiswizard.cluster.etcd_host import ETCD_SHUTDOWN
 from deiswizard.errors import AnswersError
 from deiswizard.redaction import Redactor
 from deiswizard.userdata import metadata
@@ -18,7 +19,6 @@ from deiswizard.userdata.diff import as_text, difference
 from deiswizard.userdata.members import Member, initial_cluster, member_named, members_in
 from deiswizard.userdata.reading import read
 from deiswizard.userdata.roles import (
-    ETCD_SHUTDOWN,
     Role,
     advice,
     member_user_data,

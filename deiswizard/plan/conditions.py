@@ -14,6 +14,8 @@ from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
     UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
     UnitStopped,
 )
 from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
@@ -98,6 +100,13 @@ class MemberListed(Frozen):
     id: str
 
 
+class NoMember(Frozen):
+    """etcd lists no member of that peer URL, started or not, by a majority."""
+
+    kind: Literal["no-member"] = "no-member"
+    peer_url: str
+
+
 RELOADED = 0.5
 """Seconds after which no worker of before answers any more: a reload starts nginx' new workers 0.1 s
 before it ends the old ones, and until then it is chance who answers."""
@@ -146,6 +155,8 @@ Condition = Annotated[
     | UnitGone
     | UnitStopped
     | UnitRunsOn
+    | UnitsStay
+    | UnitsElsewhere
     | MachinesCarry
     | MetadataIs
     | WebSays
@@ -153,6 +164,7 @@ Condition = Annotated[
     | PortsTake
     | ClusterWhole
     | EtcdStands
-    | MemberListed,
+    | MemberListed
+    | NoMember,
     Field(discriminator="kind"),
 ]

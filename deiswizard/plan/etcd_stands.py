@@ -32,7 +32,8 @@ class EtcdStands(Frozen):
     ``target`` is the one that is about to change: it may be listed or not, healthy or not, because an
     earlier try may have got that far. ``change`` is what happens to it next. ``others`` must be a
     quorum before and after it. ``ready`` is a host that must answer, because it is to join at once.
-    ``also`` are hosts that are only looked at, to be shown.
+    ``also`` are hosts that are only looked at, to be shown. ``is_gone``: ``target`` leaves because it is
+    dead, so it must not be found alive.
     """
 
     kind: Literal["etcd-stands"] = "etcd-stands"
@@ -41,6 +42,7 @@ class EtcdStands(Frozen):
     change: Literal["none", "add", "remove"] = "none"
     ready: str = ""
     also: tuple[str, ...] = ()
+    is_gone: bool = False
 
 
 def why_not_as_planned(
@@ -78,10 +80,31 @@ def why_not(condition: EtcdStands, members: Sequence[Member], hosts: Mapping[str
             return f"{healthy} healthy members beside the one that changes are no quorum of {voters} {when}"
     if condition.change == "remove" and listed and now <= 2:
         return "one of the last two members is never removed"
+    if condition.is_gone and target is not None and (said := why_alive(target, members, hosts)):
+        return said
     ready = hosts.get(condition.ready)
     if condition.ready and (ready is None or not ready.is_asked):
         return f"{condition.ready} does not answer, so it could not start as a member at once"
     return ""
+
+
+def why_alive(target: EtcdPeer, members: Sequence[Member], hosts: Mapping[str, EtcdHost]) -> str:
+    """What tells that a member lives which was dead; empty: nothing does.
+
+    Its own host is believed. Where that cannot be asked, whatever answers on its port may be it.
+    """
+    member = next((member for member in members if target.is_one(member)), None)
+    if member is None or not member.is_started:
+        return ""
+    where = target.host or target.peer_url
+    host = hosts.get(target.host)
+    if host is not None and host.is_asked:
+        if why_unhealthy(member, host):
+            return ""
+        return f"{where} was dead when this plan was made, and is a healthy member now: make a new plan"
+    if member.healthy is False:
+        return ""
+    return f"{where} may be alive: its host cannot be asked, and something answers on its port"
 
 
 def why_unhealthy(member: Member, host: EtcdHost | None) -> str:

@@ -22,9 +22,11 @@ class RemoveMemberStep(_MemberStep):
     """A voter taken from the list, for good: its data can never join again.
 
     Without an id in ``peer`` it is whichever has its peer URL: one that joined by this plan.
+    ``is_gone``: it leaves because it is dead; one that is found alive is not removed.
     """
 
     kind: Literal["remove-member"] = "remove-member"
+    is_gone: bool = False
 
 
 class AddMemberStep(_MemberStep):

@@ -38,14 +38,32 @@ class UnitStopped(Frozen):
 class UnitRunsOn(Frozen):
     """A unit runs on one of these machines (whole ids), with ``every`` on each, and nowhere else.
 
-    It never will once it has failed on one of them. ``steady`` as in UnitRunning.
+    It never will once it has failed on one of them.
     """
 
     kind: Literal["unit-runs-on"] = "unit-runs-on"
     unit: str
     machines: tuple[str, ...]
     every: bool = False
-    steady: float = 0.0
 
 
-FleetCondition = MachinesCarry | MetadataIs | UnitStopped | UnitRunsOn
+class UnitsStay(Frozen):
+    """All of these units run where they may, and still do ``steady`` seconds later. Never as in UnitRunsOn."""
+
+    kind: Literal["units-stay"] = "units-stay"
+    units: tuple[UnitRunsOn, ...]
+    steady: float
+
+
+class UnitsElsewhere(Frozen):
+    """None of these units is on a machine (its whole id) any more, and each that fleet is still to run runs.
+
+    Units of apps: whoever deploys meanwhile makes new ones, and these are gone.
+    """
+
+    kind: Literal["units-elsewhere"] = "units-elsewhere"
+    units: tuple[str, ...]
+    machine: str
+
+
+FleetCondition = MachinesCarry | MetadataIs | UnitStopped | UnitRunsOn | UnitsStay | UnitsElsewhere

@@ -39,12 +39,19 @@ class Stage(Frozen):
 
     Steps of one host run in order, one at a time; ``hosts_at_a_time`` hosts run side by side.
     A failed step does not stop the others, except those that need it; the end of the stage does.
+    ``is_vital``: what comes after rests on each of its steps, so none of them can be left out.
     """
 
     id: str
     title: str
     steps: tuple[Step, ...]
     hosts_at_a_time: int = 32
+    is_vital: bool = False
+
+    @property
+    def vital(self) -> Stage:
+        """The same stage, of which nothing can be left out."""
+        return self.model_copy(update={"is_vital": True})
 
     def undoing(self, *steps: str) -> Stage:
         """The same stage, tied to the steps whose change it takes back."""
@@ -156,11 +163,26 @@ class Plan(Frozen):
             last = number
         return self
 
+    @model_validator(mode="after")
+    def _what_is_awaited_is_there(self) -> Plan:
+        """A guard of a step that nobody has would never be asked again. A run's way back is part of one."""
+        for stages in () if self.is_undo else (self.stages, self.undo):
+            names = {step.id for stage in stages for step in stage.steps}
+            for step in (step for stage in stages for step in stage.steps):
+                if missing := set(step.until) - names:
+                    raise ValueError(f"step {step.id} guards what is no step: {sorted(missing)}")
+        return self
+
     @property
     def steps(self) -> Iterator[Step]:
         """Every step, in order."""
         for stage in self.stages:
             yield from stage.steps
+
+    def may_be_left_out(self, step: str) -> bool:
+        """Whether the operator may decide that this step is not done: no guard, and nothing rests on it."""
+        found = ((s, stage) for stage in self.stages for s in stage.steps if s.id == step)
+        return any(s.kind != "guard" and not stage.is_vital for s, stage in found)
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deiswizard.plan.backup_steps import BackupTaskStep, RestoreStep
-from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
+from deiswizard.plan.conditions import CommandSays, UnitDone, UnitGone, UnitRunning
 from deiswizard.plan.fleet_conditions import FleetCondition
+from deiswizard.plan.fleet_steps import FleetStep
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Plan, Stage
 from deiswizard.plan.step import (
-    DestroyUnitStep,
     GuardStep,
     JobStep,
     PullStep,
     Step,
-    StopUnitStep,
-    SubmitUnitStep,
     WaitStep,
     shown,
 )
+from deiswizard.plan.user_data_step import UserDataStep
 from deiswizard.vocabulary import Danger, JobWay
 
 View = Literal["changes", "commands", "impact"]
@@ -96,14 +95,16 @@ def place_of(step: Step) -> str:
     """The host of a step, or this machine; of one that concerns the cluster, ``fleet`` or nothing
     (etcd).
     """
-    if isinstance(step, BackupTaskStep | HereStep | HereFileStep):
+    if isinstance(step, BackupTaskStep | HereStep | HereFileStep | UserDataStep):
         return HERE
     if isinstance(step, RestoreStep) and step.to == "check":
         return HERE
     if step.host:
         return step.host
     condition = getattr(step, "condition", None)
-    is_fleets = isinstance(step, SubmitUnitStep | DestroyUnitStep | StopUnitStep)
+    if isinstance(condition, CommandSays):
+        return condition.host
+    is_fleets = isinstance(step, FleetStep)
     is_asked = isinstance(condition, UnitDone | UnitRunning | UnitGone | FleetCondition)
     return "fleet" if is_fleets or is_asked else ""
 

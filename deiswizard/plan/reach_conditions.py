@@ -34,11 +34,14 @@ class PortsTake(ReachCondition):
 
 
 class ClusterWhole(ReachCondition):
-    """Every etcd member is healthy, ``members`` of them, and fleet sees each of these machines."""
+    """Every etcd member is healthy, ``members`` of them, and fleet sees each of these machines; of others only
+    those that are ``known``, if any are.
+    """
 
     kind: Literal["cluster-whole"] = "cluster-whole"
     members: int
     machines: tuple[str, ...]
+    known: tuple[str, ...] = ()
 
 
 AnyReach = FreshLogin | PortsTake | ClusterWhole

@@ -10,6 +10,7 @@ from deiswizard import __version__
 from deiswizard.plan import preview
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.fleet_steps import DestroyUnitStep, StartUnitStep, StopUnitStep, SubmitUnitStep
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.plan import Basis, Plan, Stage
 from deiswizard.plan.quoting import SECRET, comment, heredoc, printf, variable, word
@@ -20,14 +21,11 @@ from deiswizard.plan.step import (
     KEPT,
     CommandStep,
     CopyKeyStep,
-    DestroyUnitStep,
     GuardStep,
     JobStep,
     PullStep,
     RemoveKeyStep,
     Step,
-    StopUnitStep,
-    SubmitUnitStep,
     UploadStep,
     WaitStep,
     WriteKeyStep,
@@ -35,6 +33,8 @@ from deiswizard.plan.step import (
     shown,
     shown_upload,
 )
+from deiswizard.plan.store_steps import BucketStep, DatabaseStep
+from deiswizard.plan.user_data_step import UserDataStep
 from deiswizard.vocabulary import Danger
 from deiswizard.wording import at_time
 
@@ -114,6 +114,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield WORDS
     yield "#"
     yield "# shellcheck disable=SC2086  # $SSH is several words"
+    yield "# shellcheck disable=SC2016  # what stands in single quotes is for a host's shell"
     yield "set -eu"
 
 
@@ -226,7 +227,7 @@ class Writer(Asking):
                 yield from self._fed("", f"cat > {unit}", step.content, failed)
                 start = f"fleetctl start {unit} && rm {unit}"
                 yield f"{self._on('', start)} {failed}"
-            case DestroyUnitStep() | StopUnitStep():
+            case DestroyUnitStep() | StopUnitStep() | StartUnitStep():
                 yield f"{self._on('', shown(step))} {failed}"
             case AddMemberStep() | RemoveMemberStep():
                 # on another host: its own etcd may be what ends
@@ -237,8 +238,18 @@ class Writer(Asking):
                 yield f"{holds} ||\n    stop {word(comment(step.otherwise))}"
             case WaitStep():
                 yield from self._wait(step)
-            case BackupStep() | BackupTaskStep() | RestoreStep() | HereStep() | HereFileStep():
+            case (
+                BackupStep()
+                | BackupTaskStep()
+                | RestoreStep()
+                | HereStep()
+                | HereFileStep()
+                | UserDataStep()
+            ):
                 yield from by_hand(step, self._on, failed)
+            case BucketStep() | DatabaseStep():
+                yield f"#   {comment(shown(step))}"
+                yield f"stop {word(f'{step.title}: done by deiswizard alone; use deiswizard apply')}"
             case _:
                 assert_never(step)
 

@@ -13,6 +13,7 @@ from deiswizard.plan.conditions import (
     ImagePresent,
     KeyIs,
     MemberListed,
+    NoMember,
     UnitDone,
     UnitGone,
     UnitRunning,
@@ -23,6 +24,8 @@ from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
     UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
     UnitStopped,
 )
 from deiswizard.plan.patterns import as_grep
@@ -97,7 +100,13 @@ class Asking:
                 busy = f'$1 == "{condition.unit}" && $3 ~ /^(active|activating|deactivating)$/'
                 return self._rows(condition, f"{busy} {{ bad = 1 }} END {{ exit bad }}")
             case UnitRunsOn():
-                return self._runs_on(condition)
+                return self._run_on(condition)
+            case UnitsStay():
+                stay = self._run_on(*condition.units)
+                again = f"stay && sleep {round(condition.steady)} && stay"
+                return f"{{ stay() {stay}; {again}; }}"
+            case UnitsElsewhere():
+                return self._elsewhere(condition)
             case MachinesCarry():
                 has = f'index("," $3 ",", ",{condition.pair},")'
                 counted = f'$1 != "{condition.but}" && {has} {{ n++ }}'
@@ -113,6 +122,10 @@ class Asking:
                 return self._reaches(condition)
             case MemberListed():
                 return self._on("", shown_condition(condition)) + " >/dev/null"
+            case NoMember():
+                ask = self._on("", "etcdctl member list")
+                url = word(f"peerURLs={condition.peer_url}")
+                return f"{{ said=$({ask}) && ! printf '%s\\n' \"$said\" | grep -qwF {url}; }}"
             case EtcdStands():
                 return etcd_stands(condition, self._on)
             case _:
@@ -123,15 +136,24 @@ class Asking:
         ask = self._on("", shown_condition(condition))
         return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(program)}; }}"
 
-    def _runs_on(self, condition: UnitRunsOn) -> str:
-        """Running on the machines, and reported by no other."""
-        here = " || ".join(f'index($2, "{name}/") == 1' for name in condition.machines)
-        runs = f'({here}) && $3 == "active" && $4 == "running"'
-        rows = f'$1 == "{condition.unit}" {{ if ({runs}) n++; else bad = 1 }}'
-        wanted = len(condition.machines) if condition.every else 1
-        holds = self._rows(condition, f"{rows} END {{ exit bad || n < {wanted} }}")
-        again = f"sleep {round(condition.steady)} && {holds}"
-        return f"{{ {holds} && {again}; }}" if condition.steady else holds
+    def _run_on(self, *units: UnitRunsOn) -> str:
+        """Each running on its machines, and reported by no other."""
+        rows, ends = [], ["bad"]
+        for number, unit in enumerate(units):
+            here = " || ".join(f'index($2, "{name}/") == 1' for name in unit.machines)
+            runs = f'({here}) && $3 == "active" && $4 == "running"'
+            rows.append(f'$1 == "{unit.unit}" {{ if ({runs}) n{number}++; else bad = 1 }}')
+            ends.append(f"n{number} < {len(unit.machines) if unit.every else 1}")
+        return self._rows(units[0], f"{' '.join(rows)} END {{ exit {' || '.join(ends)} }}")
+
+    def _elsewhere(self, condition: UnitsElsewhere) -> str:
+        """Stricter than the wizard: one that was destroyed meanwhile keeps it waiting."""
+        mine = " || ".join(f'$1 == "{unit}"' for unit in condition.units)
+        there = f'index($2, "{condition.machine}/") == 1'
+        busy = "$3 ~ /^(active|activating|deactivating|reloading)$/"
+        rows = f'{mine} {{ if ({there}) {{ if ({busy}) bad = 1 }} else if ($4 == "running") n[$1] = 1 }}'
+        ends = f"for (unit in n) runs++; exit bad || runs < {len(condition.units)}"
+        return self._rows(condition, f"{rows} END {{ {ends} }}")
 
     def _reaches(self, condition: AnyReach) -> str:
         """Every command of the runbook is a new login."""

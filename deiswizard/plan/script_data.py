@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from deiswizard.backup.data import BucketSource, DatabaseSource, VolumeSource
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
-from deiswizard.plan.quoting import heredoc, printf, word
+from deiswizard.plan.quoting import comment, heredoc, printf, word
 from deiswizard.plan.step import as_run
+from deiswizard.plan.user_data_step import UserDataStep, shown_user_data
 
 On = Callable[[str, str], str]
 """The words that run a command on a host."""
@@ -18,7 +19,7 @@ END = "PostgreSQL database cluster dump complete"
 
 
 def by_hand(
-    step: BackupStep | BackupTaskStep | RestoreStep | HereStep | HereFileStep,
+    step: BackupStep | BackupTaskStep | RestoreStep | HereStep | HereFileStep | UserDataStep,
     on: On,
     failed: str,
 ) -> Iterator[str]:
@@ -28,6 +29,13 @@ def by_hand(
             yield f"{step.command} {failed}"
         case HereFileStep():
             yield from _file(step, failed)
+        case UserDataStep() if step.edits.files:
+            yield "stop 'user-data with the firewall is made by deiswizard alone: use deiswizard apply'"
+        case UserDataStep():
+            source = shlex.quote(step.source)
+            changed = word(comment(f"{step.source} was changed since. Make a new plan"))
+            yield f"sha256sum < {source} | grep -q '^{step.source_sha256}' || stop {changed}"
+            yield f"{shown_user_data(step)} {failed}"
         case RestoreStep():
             yield f"stop {word(f'restoring {step.part.file.name} is done by deiswizard alone')}"
         case _ if step.seal.how != "none" or step.place.kind != "folder":

@@ -27,5 +27,11 @@ def _parts(condition: EtcdStands, on: On) -> Iterator[str]:
         yield f"printf '%s\\n' \"$said\" | grep -qwF {url}"
     for peer in condition.others:
         yield on(peer.host, RUNS_AS_MEMBER)
+    if condition.is_gone and condition.target is not None:
+        lives = (
+            f"/^member {condition.target.id} is healthy/ {{ bad = 1 }} /^cluster is/ {{ n = 1 }}"
+        )
+        program = shlex.quote(f"{lives} END {{ exit bad || !n }}")
+        yield f"{{ {on('', 'etcdctl cluster-health')} | awk {program}; }}"
     if condition.ready:
         yield on(condition.ready, "true")

@@ -29,6 +29,7 @@ from deiswizard.plan.conditions import (
     ImagePresent,
     KeyIs,
     MemberListed,
+    NoMember,
     UnitDone,
     UnitGone,
     UnitRunning,
@@ -40,13 +41,23 @@ from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
     UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
     UnitStopped,
+)
+from deiswizard.plan.fleet_steps import (
+    DestroyUnitStep,
+    StartUnitStep,
+    StopUnitStep,
+    SubmitUnitStep,
+    shown_fleet,
 )
 from deiswizard.plan.here_steps import HereFileStep, HereStep, shown_here_file
 from deiswizard.plan.quoting import SECRET as SECRET
-from deiswizard.plan.quoting import heredoc
 from deiswizard.plan.reach_conditions import ReachCondition, shown_reach
 from deiswizard.plan.step_base import StepBase
+from deiswizard.plan.store_steps import BucketStep, DatabaseStep, shown_store
+from deiswizard.plan.user_data_step import UserDataStep, shown_user_data
 from deiswizard.vocabulary import JobWay
 
 
@@ -136,42 +147,6 @@ class CopyKeyStep(StepBase):
     expect: int | None = None
 
 
-class SubmitUnitStep(StepBase):
-    """A fleet unit submitted and launched. There must be none of that name.
-
-    ``content`` is the unit file. Whoever may ask fleet can read it, so it holds no secret.
-    """
-
-    kind: Literal["submit-unit"] = "submit-unit"
-    unit: str
-    content: str
-
-    @model_validator(mode="after")
-    def _no_secret(self) -> SubmitUnitStep:
-        if SECRET.search(self.content):
-            raise ValueError("a secret may not stand in a unit")
-        return self
-
-
-class DestroyUnitStep(StepBase):
-    """A fleet unit destroyed: it stops on every machine, and its file is gone.
-
-    ``expect`` are digests (``cluster/unit_files.py``) of the files that may be destroyed; a unit
-    with another one is somebody else's.
-    """
-
-    kind: Literal["destroy-unit"] = "destroy-unit"
-    unit: str
-    expect: tuple[str, ...]
-
-
-class StopUnitStep(StepBase):
-    """A fleet unit stopped on every machine; fleet keeps it, and it can be started again."""
-
-    kind: Literal["stop-unit"] = "stop-unit"
-    unit: str
-
-
 class PullStep(StepBase):
     """An image pulled on its host as a job, watched layer by layer through the engine's API, then
     inspected.
@@ -193,6 +168,8 @@ class WaitStep(StepBase):
     ``waiting_for`` finishes the sentence "waiting for ...". ``on_timeout`` explains, when time is
     up, what usually is the cause and what to do. A condition that will never hold ends the wait at
     once; ``on_retry`` is what root on the host then runs first when the step is tried again.
+    ``asks`` is the unit that is asked there (``deis-router``, whichever instance): a way back that comes
+    when it runs elsewhere leaves the step out.
     """
 
     kind: Literal["wait"] = "wait"
@@ -201,12 +178,14 @@ class WaitStep(StepBase):
     interval: float = 2.0
     on_timeout: str = ""
     on_retry: str = ""
+    asks: str = ""
 
 
 class GuardStep(StepBase):
     """A condition that must hold now, or the run stops before the change.
 
-    ``otherwise`` says what would go wrong and what to do.
+    ``otherwise`` says what would go wrong and what to do. ``until`` are the steps that it guards: once all
+    are done the condition may have ended with what they did. Without any it guards the whole run.
     """
 
     kind: Literal["guard"] = "guard"
@@ -226,6 +205,7 @@ Step = Annotated[
     | AddMemberStep
     | RemoveMemberStep
     | StopUnitStep
+    | StartUnitStep
     | PullStep
     | WaitStep
     | GuardStep
@@ -233,7 +213,10 @@ Step = Annotated[
     | BackupTaskStep
     | RestoreStep
     | HereStep
-    | HereFileStep,
+    | HereFileStep
+    | BucketStep
+    | DatabaseStep
+    | UserDataStep,
     Field(discriminator="kind"),
 ]
 
@@ -296,7 +279,15 @@ def shown_condition(condition: Condition) -> str:
             return f"df -P -k {shlex.quote(condition.path)}"
         case MachinesCarry() | MetadataIs():
             return "fleetctl list-machines -l --no-legend"
-        case UnitDone() | UnitRunning() | UnitGone() | UnitStopped() | UnitRunsOn():
+        case (
+            UnitDone()
+            | UnitRunning()
+            | UnitGone()
+            | UnitStopped()
+            | UnitRunsOn()
+            | UnitsStay()
+            | UnitsElsewhere()
+        ):
             return "fleetctl list-units --full --no-legend"
         case WebSays():
             return condition.request.shown
@@ -304,6 +295,8 @@ def shown_condition(condition: Condition) -> str:
             return shown_reach(condition)
         case MemberListed():
             return f"etcdctl member list | grep '^{condition.id}[:[]'"
+        case NoMember():
+            return f"etcdctl member list   # without {condition.peer_url}"
         case EtcdStands():
             return shown_etcd_stands(condition)
 
@@ -311,9 +304,12 @@ def shown_condition(condition: Condition) -> str:
 def shown_etcd_stands(condition: EtcdStands) -> str:
     """What asks the same by hand: the list, then each member on its own host."""
     hosts = " ".join(peer.host for peer in condition.others)
+    gone = condition.target.id if condition.is_gone and condition.target is not None else ""
+    alive = "etcdctl cluster-health; " if gone else ""
     return (
-        "etcdctl --no-sync member list; "
+        f"{alive}etcdctl --no-sync member list; "
         f"curl -s {LOCAL}/health on each of: {hosts}   # and its data directory: a member's, no proxy's"
+        + (f"; {gone} is not healthy" if gone else "")
     )
 
 
@@ -337,18 +333,10 @@ def shown(step: Step) -> str:
             return f'etcdctl set {step.key} "$(etcdctl get {step.source})"'
         case JobStep() | PullStep():
             return step.command
-        case SubmitUnitStep():
-            here = heredoc(step.content)
-            lines = [here[0], *here[1]] if here else [f"<<< {shlex.quote(step.content)}"]
-            return "\n".join(
-                [f"cat > {step.unit} {lines[0]}", *lines[1:], f"fleetctl start {step.unit}"]
-            )
-        case DestroyUnitStep():
-            return f"fleetctl destroy {step.unit}"
+        case SubmitUnitStep() | DestroyUnitStep() | StopUnitStep() | StartUnitStep():
+            return shown_fleet(step)
         case AddMemberStep() | RemoveMemberStep():
             return shown_member(step)
-        case StopUnitStep():
-            return f"fleetctl stop --no-block=true {step.unit}"
         case WaitStep() if step.on_retry:
             asks = shown_condition(step.condition)
             return f"{asks}    # a retry first: {as_run(step.on_retry, sudo=True)}"
@@ -364,3 +352,7 @@ def shown(step: Step) -> str:
             return step.command
         case HereFileStep():
             return shown_here_file(step)
+        case BucketStep() | DatabaseStep():
+            return shown_store(step)
+        case UserDataStep():
+            return shown_user_data(step)

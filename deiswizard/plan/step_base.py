@@ -13,7 +13,8 @@ class StepBase(Frozen):
     the same stage that must be done first. ``timeout`` in seconds. ``undo`` says in words how it
     is taken back, or that it cannot be. ``undoes``, in a step of ``Plan.undo``: the ids of the plan's
     steps whose change it takes back, so that nothing is taken back that a run never did; empty: it
-    belongs to the way back as a whole.
+    belongs to the way back as a whole. ``until``: the steps that rest on what this one has seen. While one of
+    them is not done, a run that is taken up again does it anew: what it saw is old.
     """
 
     id: str
@@ -24,3 +25,4 @@ class StepBase(Frozen):
     timeout: float = 60.0
     undo: str = ""
     undoes: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()

@@ -9,16 +9,9 @@ from dataclasses import dataclass, field
 from deiswizard.cluster.access import ClusterAccess
 from deiswizard.cluster.fleet import PREFIX, job_key
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.plan import Basis, Plan
-from deiswizard.plan.step import (
-    SECRET,
-    CopyKeyStep,
-    DestroyUnitStep,
-    RemoveKeyStep,
-    SubmitUnitStep,
-    UploadStep,
-    WriteKeyStep,
-)
+from deiswizard.plan.step import SECRET, CopyKeyStep, RemoveKeyStep, UploadStep, WriteKeyStep
 from deiswizard.run.state import RunState
 
 

@@ -15,11 +15,15 @@ from deiswizard.vocabulary import RunStatus, StepStatus
 
 
 class Check(Frozen):
-    """One verified statement. ``ok`` None: it could not be checked."""
+    """One verified statement. ``ok`` None: it could not be checked.
+
+    ``cells``: the same as a row of a table, where the checks of a recommendation make one.
+    """
 
     title: str
     ok: bool | None
     evidence: str = ""
+    cells: tuple[str, ...] = ()
 
 
 class _EventBase(Frozen):

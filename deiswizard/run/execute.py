@@ -16,30 +16,36 @@ from deiswizard.errors import (
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.conditions import UnitDone
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.fleet_steps import (
+    DestroyUnitStep,
+    FleetStep,
+    StartUnitStep,
+    StopUnitStep,
+    SubmitUnitStep,
+)
 from deiswizard.plan.here_steps import HereFileStep, HereStep
 from deiswizard.plan.step import (
     CommandStep,
     CopyKeyStep,
-    DestroyUnitStep,
     GuardStep,
     JobStep,
     KeyStep,
     PullStep,
     RemoveKeyStep,
     Step,
-    StopUnitStep,
-    SubmitUnitStep,
     UploadStep,
     WaitStep,
     WriteKeyStep,
 )
+from deiswizard.plan.store_steps import BucketStep, DatabaseStep, StoreStep
+from deiswizard.plan.user_data_step import UserDataStep
 from deiswizard.run.context import Context, Result
 from deiswizard.run.events import OutputReceived, WaitPolled
 from deiswizard.run.fleet_units import (
     LATE_SECONDS,
     ImageWatch,
     destroy,
-    stop,
+    set_going,
     submit,
 )
 from deiswizard.run.here import put_here, run_here
@@ -50,9 +56,15 @@ from deiswizard.run.membership import change_members
 from deiswizard.run.pulling import pull
 from deiswizard.run.settling import DONE
 from deiswizard.run.state import StepState
+from deiswizard.run.user_data import make_user_data
 from deiswizard.vocabulary import StepStatus
 
+ASKED_AGAIN = 1.0
+"""Seconds after which a guard that nobody could answer is asked once more: it only reads."""
+
 FRESH = StepState()
+SOON = 0.1
+"""Seconds to the second question of a wait; each pause is twice the one before, up to its interval."""
 
 
 def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
@@ -77,20 +89,26 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
                 return submit(step, context, before)
             case DestroyUnitStep():
                 return destroy(step, context, before)
-            case StopUnitStep():
-                return stop(step, context, before)
+            case StopUnitStep() | StartUnitStep():
+                return set_going(step, context, before)
             case WaitStep():
                 return _wait(step, context, before)
             case AddMemberStep() | RemoveMemberStep():
                 return change_members(step, context, before)
             case BackupStep() | BackupTaskStep() | RestoreStep():
                 return _data(step, context)
+            case BucketStep() | DatabaseStep():
+                return _store(step, context)
             case HereStep():
                 return run_here(step, context)
             case HereFileStep():
                 return put_here(step, before)
+            case UserDataStep():
+                return make_user_data(step)
             case GuardStep():
                 holds, saw = holds_now(step.condition, context, step.timeout)
+                if holds is None and not context.interrupted.wait(ASKED_AGAIN):
+                    holds, saw = holds_now(step.condition, context, step.timeout)
                 if holds:
                     return Result(StepStatus.DONE, saw)
                 if holds is None:
@@ -101,9 +119,7 @@ def execute(step: Step, context: Context, before: StepState = FRESH) -> Result:
     except PlanStaleError as error:
         return Result(StepStatus.FAILED, error.said, "look again and make a new plan")
     except LinkError as error:
-        changes = isinstance(
-            step, KeyStep | SubmitUnitStep | DestroyUnitStep | StopUnitStep | UploadStep
-        )
+        changes = isinstance(step, KeyStep | FleetStep | UploadStep)
         unknown = changes or error.is_outcome_unknown
         return Result(StepStatus.UNKNOWN if unknown else StepStatus.FAILED, str(error), error.do)
     except WizardError as error:
@@ -125,6 +141,17 @@ def _data(step: BackupStep | BackupTaskStep | RestoreStep, context: Context) -> 
             return backing_up.do_task(step, context)
         case RestoreStep():
             return restoring.restore(step, context)
+
+
+def _store(step: StoreStep, context: Context) -> Result:
+    """The same for stores outside the cluster."""
+    from deiswizard.run import stores
+
+    match step:
+        case BucketStep():
+            return stores.do_bucket(step, context)
+        case DatabaseStep():
+            return stores.do_database(step, context)
 
 
 def _command(step: CommandStep, context: Context) -> Result:
@@ -182,9 +209,11 @@ def _upload(step: UploadStep, context: Context, before: StepState) -> Result:
 def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
     """A retry first tries what may mend a failure; what was seen before it is not believed then."""
     deadline = time.monotonic() + step.timeout
+    pause = min(SOON, step.interval)
     mended_at: float | None = None
     images = ImageWatch(step, context) if isinstance(step.condition, UnitDone) else None
     while True:
+        left = deadline - time.monotonic()  # before the look: one that takes long is not the last
         try:
             holds, saw = holds_now(step.condition, context)
         except NeverHoldsError as error:
@@ -199,7 +228,6 @@ def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
         if holds:
             return Result(StepStatus.DONE, saw)
         context.emit(WaitPolled(at=context.clock(), step=step.id, said=saw))
-        left = deadline - time.monotonic()
         if left <= 0:
             return Result(
                 StepStatus.FAILED,
@@ -207,5 +235,6 @@ def _wait(step: WaitStep, context: Context, before: StepState) -> Result:
                 + (f"; last seen: {saw}" if saw else ""),
                 step.on_timeout,
             )
-        if context.interrupted.wait(min(step.interval, left)):
+        if context.interrupted.wait(max(0.0, min(pause, deadline - time.monotonic()))):
             raise CancelledError(f"stopped waiting for {step.waiting_for}")
+        pause = min(2 * pause, step.interval)

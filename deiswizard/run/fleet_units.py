@@ -8,13 +8,19 @@ from deiswizard.cluster.access import FleetAccess, FleetUnit
 from deiswizard.cluster.unit_files import digest, options_of, text_of
 from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
-from deiswizard.plan.fleet_conditions import UnitRunsOn, UnitStopped
-from deiswizard.plan.step import DestroyUnitStep, StopUnitStep, SubmitUnitStep, WaitStep
+from deiswizard.plan.fleet_conditions import UnitRunsOn, UnitsElsewhere, UnitsStay, UnitStopped
+from deiswizard.plan.fleet_steps import (
+    DestroyUnitStep,
+    StartUnitStep,
+    StopUnitStep,
+    SubmitUnitStep,
+)
+from deiswizard.plan.step import WaitStep
 from deiswizard.run.context import Context, Result
 from deiswizard.run.events import ImageChecked
 from deiswizard.run.settling import settled
 from deiswizard.run.state import StepState
-from deiswizard.wording import counted
+from deiswizard.wording import counted, few
 
 LAUNCHED, LOADED = "launched", "loaded"
 LATE_SECONDS = 20.0
@@ -22,7 +28,11 @@ LATE_SECONDS = 20.0
 
 
 def submit(step: SubmitUnitStep, context: Context, before: StepState) -> Result:
-    """Submit and launch a unit of which there is none yet. Raises as ``settled``."""
+    """Submit and launch a unit of which there is none yet. Raises as ``settled``.
+
+    On the way back one that is there as it was is as good: the run may have been cut off before its
+    own request went out.
+    """
     half_done = False  # submitted by an earlier request, but not launched
 
     def is_applied(fleet: FleetAccess) -> bool:
@@ -49,28 +59,37 @@ def submit(step: SubmitUnitStep, context: Context, before: StepState) -> Result:
         is_applied=is_applied,
         send=send,
         check=check,
-        is_sent=before.attempt > 0,
+        is_sent=before.attempt > 0 or bool(step.undoes),
     )
 
 
-def stop(step: StopUnitStep, context: Context, before: StepState) -> Result:
-    """Stop a unit everywhere; it stays loaded. One that is not there is as good."""
+def set_going(step: StopUnitStep | StartUnitStep, context: Context, before: StepState) -> Result:
+    """Stop a unit everywhere, so that it stays loaded, or start it again.
+
+    Of one that is not there nothing can be started; stopped it is as good. Raises as ``settled``.
+    """
+    is_start = isinstance(step, StartUnitStep)
 
     def is_applied(fleet: FleetAccess) -> bool:
         now = fleet.unit(step.unit)
-        return now is None or now.desired != LAUNCHED
+        return not is_start if now is None else (now.desired == LAUNCHED) is is_start
+
+    def check(fleet: FleetAccess) -> None:
+        if is_start:
+            _refuse_destroyed(step.unit, fleet)
 
     def send(fleet: FleetAccess) -> None:
         if fleet.unit(step.unit) is not None:
-            fleet.put(step.unit, (), LOADED)
+            fleet.put(step.unit, (), LAUNCHED if is_start else LOADED)
 
     return settled(
         context,
         step.id,
-        f"whether {step.unit} was stopped",
+        f"whether {step.unit} was {'started' if is_start else 'stopped'}",
         context.access.fleet,
         is_applied=is_applied,
         send=send,
+        check=check,
         is_sent=before.attempt > 0,
     )
 
@@ -121,7 +140,52 @@ def unit_stopped(condition: UnitStopped, context: Context) -> tuple[bool, str]:
 
 def unit_runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
     """Whether a unit runs on one or each of the machines and on no other. Raises as ``unit_done``."""
-    return _steadily(lambda: _runs_on(condition, context), condition.steady, context)
+    fleet = context.access.fleet()
+    states = fleet.states(condition.unit)
+    if not states:
+        _refuse_destroyed(condition.unit, fleet)
+        return False, "fleet has not put it anywhere"
+    there = [state for state in states if state.machine_id in condition.machines]
+    if failed := [state for state in there if state.active == "failed"]:
+        raise NeverHoldsError(
+            f"{condition.unit} has failed on machine {failed[0].machine_id[:8]}",
+            do=f"read why there: journalctl -u {condition.unit}",
+        )
+    running = [state for state in there if (state.active, state.sub) == ("active", "running")]
+    wanted = len(condition.machines) if condition.every else 1
+    elsewhere = len(states) - len(there)
+    how = f"running on {len(running)} of {counted(wanted, 'host')}"
+    how += f", still on {counted(elsewhere, 'other host')}" if elsewhere else ""
+    return len(running) >= wanted and len(running) == len(states), how
+
+
+def units_stay(condition: UnitsStay, context: Context) -> tuple[bool, str]:
+    """Whether units run where they may and go on doing so. Raises as ``unit_done``."""
+
+    def look() -> tuple[bool, str]:
+        for unit in condition.units:
+            holds, how = unit_runs_on(unit, context)
+            if not holds:
+                return False, f"{unit.unit} {how}"
+        return True, f"{counted(len(condition.units), 'unit')} running"
+
+    return _steadily(look, condition.steady, context)
+
+
+def units_elsewhere(condition: UnitsElsewhere, context: Context) -> tuple[bool, str]:
+    """Whether units have left a machine and run on others, and which have not. Raises ServiceError."""
+    fleet = context.access.fleet()
+    here, away = [], []
+    for name in condition.units:
+        states = fleet.states(name)
+        if any(s.machine_id == condition.machine and s.active in BUSY for s in states):
+            here.append(name)
+        elif not any(s.is_running for s in states if s.machine_id != condition.machine):
+            unit = fleet.unit(name)
+            away += [name] if unit is not None and unit.desired == LAUNCHED else []
+    seen = [f"still there: {few(here)}"] if here else []
+    seen += [f"not running yet: {few(away)}"] if away else []
+    return not seen, "; ".join(seen)
 
 
 def _steadily(
@@ -144,26 +208,6 @@ def _refuse_destroyed(unit: str, fleet: FleetAccess) -> None:
             f"there is no fleet unit {unit} any more",
             do="somebody destroyed it: look again and make a new plan",
         )
-
-
-def _runs_on(condition: UnitRunsOn, context: Context) -> tuple[bool, str]:
-    fleet = context.access.fleet()
-    states = fleet.states(condition.unit)
-    if not states:
-        _refuse_destroyed(condition.unit, fleet)
-        return False, "fleet has not put it anywhere"
-    there = [state for state in states if state.machine_id in condition.machines]
-    if failed := [state for state in there if state.active == "failed"]:
-        raise NeverHoldsError(
-            f"{condition.unit} has failed on machine {failed[0].machine_id[:8]}",
-            do=f"read why there: journalctl -u {condition.unit}",
-        )
-    running = [state for state in there if (state.active, state.sub) == ("active", "running")]
-    wanted = len(condition.machines) if condition.every else 1
-    elsewhere = len(states) - len(there)
-    how = f"running on {len(running)} of {counted(wanted, 'host')}"
-    how += f", still on {counted(elsewhere, 'other host')}" if elsewhere else ""
-    return len(running) >= wanted and len(running) == len(states), how
 
 
 def unit_done(condition: UnitDone, context: Context) -> tuple[bool, str]:

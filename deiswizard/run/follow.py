@@ -30,15 +30,18 @@ from deiswizard.run.events import HostLost, HostReturned, JobPrepared, JobStarte
 from deiswizard.vocabulary import JobWay
 
 ASK_SECONDS = 30.0
-FIRST_PAUSE = 0.2
+FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
-"""Seconds between two looks at a job that says nothing."""
+"""Seconds between two looks at a job that says nothing: most are done soon, or take long."""
+
+TALKING_PAUSE = 0.2
+"""Seconds until the next look at one that says something."""
 
 LONGEST_RECONNECT = 30.0
 GIVE_UP_SECONDS = 600.0
 """How long a host may be out of reach before its job is left as unknown."""
 
-LAST_WORDS_SECONDS = 5.0
+LAST_WORDS_SECONDS = 15.0
 """How long the last lines of a job that has ended may take into the host's journal."""
 
 Lines = Callable[[Sequence[str]], None]
@@ -176,8 +179,10 @@ class Follower:
                     return look
             if seconds is not None and now - began > seconds:
                 return None
-            pause = FIRST_PAUSE if look.lines else min(pause * 1.5, LONGEST_PAUSE)
+            if look.lines:
+                pause = TALKING_PAUSE
             self._pause(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _hand_on(self, look: JobLook, on_lines: Lines) -> None:
         assert self.job is not None

@@ -50,6 +50,7 @@ def past_run(folder: Path) -> PastRun | None:
 
     Of long journals only both ends are read, unless the run is going on now.
     """
+    lives = is_being_written(folder)  # asked first: it may end while its journal is read
     try:
         with (folder / JOURNAL).open("rb") as file:
             first = _event(file.readline())
@@ -63,7 +64,7 @@ def past_run(folder: Path) -> PastRun | None:
     ended = last if isinstance(last, RunFinished) else None
     if ended is not None:
         status = ended.status
-    elif is_being_written(folder):
+    elif lives:
         status = final_state(folder).status
     else:
         status = RunStatus.INTERRUPTED

@@ -15,6 +15,7 @@ from deiswizard.plan.conditions import (
     ImagePresent,
     KeyIs,
     MemberListed,
+    NoMember,
     UnitDone,
     UnitGone,
     UnitRunning,
@@ -25,6 +26,8 @@ from deiswizard.plan.fleet_conditions import (
     MachinesCarry,
     MetadataIs,
     UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
     UnitStopped,
 )
 from deiswizard.plan.reach_conditions import ReachCondition
@@ -36,8 +39,10 @@ from deiswizard.run.fleet_units import (
     unit_running,
     unit_runs_on,
     unit_stopped,
+    units_elsewhere,
+    units_stay,
 )
-from deiswizard.run.membership import etcd_stands
+from deiswizard.run.membership import etcd_stands, no_member
 from deiswizard.run.reaching import reach_holds
 
 ASK_SECONDS = 30.0
@@ -96,6 +101,10 @@ def holds_now(
                 return unit_stopped(condition, context)
             case UnitRunsOn():
                 return unit_runs_on(condition, context)
+            case UnitsStay():
+                return units_stay(condition, context)
+            case UnitsElsewhere():
+                return units_elsewhere(condition, context)
             case MachinesCarry():
                 return machines_carry(condition, context)
             case MetadataIs():
@@ -110,6 +119,8 @@ def holds_now(
                 members = context.access.etcd().members()
                 listed = any(member.id == condition.id for member in members)
                 return listed, f"{condition.id} is {'still' if listed else 'not'} listed"
+            case NoMember():
+                return no_member(condition, context)
     except NeverHoldsError:
         raise
     except WizardError as error:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -32,10 +33,27 @@ from deiswizard.run.masking import as_json
 UNSYNCED = (OutputReceived, LayerProgressed, BytesCopied, WaitPolled)
 """Events that need not be on disk before the run goes on."""
 
+ASKED_FOR = 2.0
+"""Seconds for which a journal that is locked may only be asked about (``is_being_written``)."""
+
 
 def _opened(path: Path) -> IO[str]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     return os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")
+
+
+def _is_locked(file: IO[str]) -> bool:
+    """Lock it for this process; gone with it. Who only asks whether it is written holds it for a moment, too."""
+    deadline = time.monotonic() + ASKED_FOR
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _is_torn(path: Path) -> bool:
@@ -61,14 +79,12 @@ class JournalWriter:
         self._folder = folder
         self._redactor = redactor
         self._file = _opened(folder / JOURNAL)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process
-        except BlockingIOError:
+        if not _is_locked(self._file):
             self._file.close()
             raise PreconditionError(
                 f"run {folder.name} is going on in another wizard on this machine",
                 do=f"watch it there, or from here: deiswizard resume {folder.name}",
-            ) from None
+            )
         if _is_torn(folder / JOURNAL):
             self._file.write("\n")  # what a kill has torn off must not spoil the next line
         self._logs: dict[Path, IO[str]] = {}

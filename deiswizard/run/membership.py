@@ -24,6 +24,7 @@ from deiswizard.errors import (
     StepError,
     WizardError,
 )
+from deiswizard.plan.conditions import NoMember
 from deiswizard.plan.etcd_stands import EtcdStands, why_not, why_not_as_planned, why_unhealthy
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.run.context import Context, Result
@@ -72,12 +73,23 @@ def etcd_stands(condition: EtcdStands, context: Context) -> tuple[bool, str]:
     Raises:
         WizardError: etcd could not be asked.
     """
-    etcd = context.access.etcd()
     try:
-        with_majority(etcd)
-    except ServiceError as error:
+        said = _why_not_now(condition, context)
+    except _LostError as error:
         return False, str(error)
-    members = etcd.members()
+    return not said, said
+
+
+def _why_not_now(condition: EtcdStands, context: Context) -> str:
+    """What keeps the condition from holding, by a look at etcd and at the hosts; empty: it holds.
+
+    Raises:
+        WizardError: it could not be looked at; _LostError, because no majority answers.
+    """
+    etcd = context.access.etcd()
+    with_majority(etcd)
+    # only who is to be gone is asked by its port, too: of all others their own hosts tell more
+    members = etcd.facts().members if condition.is_gone else etcd.members()
     peers = [*condition.others, *([condition.target] if condition.target else [])]
     names = dict.fromkeys([*(peer.host for peer in peers), condition.ready, *condition.also])
     hosts = ask_hosts(context, [name for name in names if name])
@@ -94,8 +106,24 @@ def etcd_stands(condition: EtcdStands, context: Context) -> tuple[bool, str]:
             hosts=tuple(hosts.values()),
         )
     )
-    said = why_not(condition, members, hosts)
-    return not said, said
+    return why_not(condition, members, hosts)
+
+
+def no_member(condition: NoMember, context: Context) -> tuple[bool, str]:
+    """Whether nobody is listed with that peer URL; who is, if there is one.
+
+    Raises:
+        WizardError: etcd could not be asked, or has no majority.
+    """
+    etcd = context.access.etcd()
+    with_majority(etcd)
+    listed = [member.id for member in etcd.members() if condition.peer_url in member.peer_urls]
+    said = f"{', '.join(listed)} has become a member with {condition.peer_url}" if listed else ""
+    return not listed, said or f"{condition.peer_url} is no member's"
+
+
+class _LostError(ServiceError):
+    """No majority of etcd's members answers."""
 
 
 def with_majority(etcd: EtcdAccess) -> None:
@@ -109,7 +137,7 @@ def with_majority(etcd: EtcdAccess) -> None:
     except ServiceError as error:
         if not error.is_outcome_unknown and not _is_lost(error):
             return  # an answer, if not a plain one: there is a majority
-        raise ServiceError(LOST, said=str(error), state=error.state, do=MEND) from error
+        raise _LostError(LOST, said=str(error), state=error.state, do=MEND) from error
 
 
 def _is_lost(error: ServiceError) -> bool:
@@ -130,13 +158,16 @@ def _is_meant(step: RemoveMemberStep, member: Member) -> bool:
 def change_members(step: MemberStep, context: Context, before: StepState) -> Result:
     """Add or remove one member, and look what became of it.
 
+    The guard is asked once more right before each request that is sent: seconds have passed, or days.
+    While the hosts cannot be asked nothing is sent.
+
     Raises:
         PlanStaleError: somebody else changes the members.
+        StepError: the members are not fit for the change.
         ServiceError, LinkError: nothing was sent.
         CancelledError: stopped before it was known.
     """
     is_sent = before.attempt > 0
-    _check(step, context)
     began = time.monotonic()
     problem: WizardError | None = None
     is_lost = False
@@ -147,9 +178,7 @@ def change_members(step: MemberStep, context: Context, before: StepState) -> Res
             members = etcd.members()
         except (LinkError, ServiceError) as error:
             if not is_sent:
-                raise ServiceError(
-                    str(error), state="nothing was asked of etcd by this step", do=error.do
-                ) from error
+                raise _nothing_sent(error) from error
             is_lost, problem = True, error
             if time.monotonic() - began > SETTLE_SECONDS:
                 return Result(StepStatus.UNKNOWN, f"{error}; {_doubt(step)}", error.do)
@@ -158,6 +187,7 @@ def change_members(step: MemberStep, context: Context, before: StepState) -> Res
         if is_applied(step, members):
             return _done(step, context, members, was_sent=is_sent)
         if said := why_not_as_planned(members, step.others, step.peer):
+            context.emit(MembersSeen(at=context.clock(), members=members))
             raise PlanStaleError((said,))
         if is_lost:
             return Result(
@@ -167,6 +197,20 @@ def change_members(step: MemberStep, context: Context, before: StepState) -> Res
             )
         if problem is not None and time.monotonic() - began > JOIN_SECONDS:
             return Result(StepStatus.FAILED, f"{problem}, for {JOIN_SECONDS:.0f} s", MEND)
+        try:
+            said = _why_unfit(step, context)
+        except (LinkError, ServiceError) as error:
+            if not is_sent:
+                raise _nothing_sent(error) from error
+            problem = error
+            _wait(step, context, f"{error}; looking again", JOIN_PAUSE, is_sent)
+            continue
+        if said:
+            raise StepError(
+                f"the members are not fit for this change: {said}",
+                state="etcd's list is as it was before this try",
+                do=MEND,
+            )
         is_sent = True
         try:
             _send(step, etcd, members)
@@ -181,25 +225,23 @@ def change_members(step: MemberStep, context: Context, before: StepState) -> Res
             _wait(step, context, f"{error}; {_doubt(step)}, looking", JOIN_PAUSE, is_sent)
 
 
-def _check(step: MemberStep, context: Context) -> None:
-    """The guard once more, right before: seconds have passed, or days. What is applied needs none."""
+def _nothing_sent(error: WizardError) -> ServiceError:
+    return ServiceError(str(error), state="nothing was asked of etcd by this step", do=error.do)
+
+
+def _why_unfit(step: MemberStep, context: Context) -> str:
+    """What the guard has against this change now; empty: nothing."""
     is_add = isinstance(step, AddMemberStep)
-    stands = EtcdStands(
-        others=step.others,
-        target=step.peer,
-        change="add" if is_add else "remove",
-        ready=step.peer.host if is_add else "",
+    return _why_not_now(
+        EtcdStands(
+            others=step.others,
+            target=step.peer,
+            change="add" if is_add else "remove",
+            ready=step.peer.host if is_add else "",
+            is_gone=isinstance(step, RemoveMemberStep) and step.is_gone,
+        ),
+        context,
     )
-    try:
-        holds, said = etcd_stands(stands, context)
-    except (LinkError, ServiceError):
-        return  # what is known is looked for in the loop
-    if not holds and not is_applied(step, context.access.etcd().members()):
-        raise StepError(
-            f"the members are not fit for this change: {said}",
-            state="nothing was sent by this try",
-            do=MEND,
-        )
 
 
 def _send(step: MemberStep, etcd: EtcdAccess, members: Sequence[Member]) -> None:

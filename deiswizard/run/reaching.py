@@ -54,10 +54,18 @@ def _ports_take(condition: PortsTake, context: Context) -> tuple[bool, str]:
 def _cluster_whole(condition: ClusterWhole, context: Context) -> tuple[bool, str]:
     members = context.access.etcd().facts().members
     healthy = sum(member.healthy is True for member in members)
-    missing = set(condition.machines) - context.access.machine_ids()
+    there = context.access.machine_ids()
+    missing = set(condition.machines) - there
+    joined = there - set(condition.known) if condition.known else set()
     saw = f"{healthy} of {condition.members} etcd members healthy"
     if missing:
         return False, f"{saw}; fleet lacks {', '.join(sorted(name[:8] for name in missing))}"
+    if joined:
+        names = ", ".join(sorted(name[:8] for name in joined))
+        return (
+            False,
+            f"{saw}; fleet sees {names} since, a host that nobody has named: make a new plan",
+        )
     return (
         healthy == condition.members == len(members),
         f"{saw}, fleet sees {len(condition.machines)} machines",

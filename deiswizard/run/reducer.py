@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -98,8 +98,8 @@ def reduce(state: RunState, event: e.Event) -> RunState:
 def _resumed(state: RunState) -> RunState:
     """What is done stays done and what was left out stays out; all else waits once more.
 
-    Guards look again: what they saw is old. A short command that was cut off stays unknown, because
-    nobody but the operator may say that it is run a second time.
+    Guards, and what else others rest on, look again while those are not done: what they saw is old. A short command that
+    was cut off stays unknown, because nobody but the operator may say that it is run a second time.
     """
     steps = {}
     for step in state.plan.steps if state.plan else ():
@@ -108,7 +108,7 @@ def _resumed(state: RunState) -> RunState:
             steps[step.id] = before
         elif _is_in_doubt(step) and before.status in CUT_OFF:
             steps[step.id] = replace(before, status=StepStatus.UNKNOWN, said=MAY_HAVE_RUN)
-        elif before.status.lets_others_go_on and not isinstance(step, GuardStep):
+        elif before.status.lets_others_go_on and not _is_rested_on(step, state):
             steps[step.id] = before
         else:
             steps[step.id] = before.again()
@@ -139,6 +139,28 @@ def _changing(state: RunState) -> frozenset[str]:
         if isinstance(step, AddMemberStep | RemoveMemberStep)
         and state.steps[step.id].may_have_acted
     )
+
+
+def _is_rested_on(step: Step, state: RunState) -> bool:
+    """Something that rests on what it saw is not done. A guard that names nothing guards all.
+
+    A way back holds only what is to be taken back, so some of what is named may not be in it.
+    """
+    if not step.until:
+        return isinstance(step, GuardStep)
+    rest = [state.steps[name] for name in step.until if name in state.steps]
+    return any(not one.status.lets_others_go_on for one in rest)
+
+
+def rested_on_by(steps: Collection[str], state: RunState) -> set[str]:
+    """What these need, at whatever distance, and what must be seen anew for them: a decision may take hours."""
+    known = {step.id: step for step in (state.plan.steps if state.plan else ())}
+    needed: set[str] = set()
+    left = set(steps)
+    while left:
+        left = {need for name in left for need in known[name].needs} - needed
+        needed |= left
+    return {name for name in needed if _is_rested_on(known[name], state)}
 
 
 def _is_in_doubt(step: Step) -> bool:

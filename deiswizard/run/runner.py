@@ -17,7 +17,7 @@ from deiswizard.cluster.access import ClusterAccess
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import CancelledError, LockedError, WizardError
 from deiswizard.plan.plan import Plan, Stage
-from deiswizard.plan.step import CommandStep, GuardStep, Step
+from deiswizard.plan.step import CommandStep, Step
 from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
 from deiswizard.run.basis import NOTHING, differences, own_changes
@@ -27,6 +27,7 @@ from deiswizard.run.hub import Hub
 from deiswizard.run.journal import JournalWriter
 from deiswizard.run.lock import RunLock, whoami
 from deiswizard.run.record import RecordWriter
+from deiswizard.run.reducer import rested_on_by
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import doing
 from deiswizard.run.watching import watch_members
@@ -139,23 +140,20 @@ class Run:
         return self.hub.wait_for(lambda state: state.status is not RunStatus.RUNNING, timeout)
 
     def retry(self, steps: Sequence[str] | None = None) -> None:
-        """Run these failed or unknown steps again (default: all of them), and what they blocked."""
+        """Run these failed or unknown steps again (default: all), and what they blocked; what they rest on first."""
         now = self.hub.state.steps
-        chosen = {
-            name
-            for name, step in now.items()
-            if step.status in (StepStatus.FAILED, StepStatus.UNKNOWN)
-            and (steps is None or name in steps)
-        }
+        bad = (StepStatus.FAILED, StepStatus.UNKNOWN)
+        named = now if steps is None else steps
+        chosen = {name for name, step in now.items() if step.status in bad and name in named}
         if not chosen:
             return
+        chosen |= rested_on_by(chosen, self.hub.state)
         again = (n for n, s in now.items() if n in chosen or s.status is StepStatus.BLOCKED)
         self._decide(e.RetryRequested(at=self._clock(), steps=tuple(again)))
 
     def skip(self, step: str, reason: str) -> None:
-        """Leave a step out that has not run or did not go well. Guards cannot be left out."""
-        found = next((s for s in self.plan.steps if s.id == step), None)
-        if found is None or isinstance(found, GuardStep):
+        """Leave a step out that has not run or did not go well, where the plan allows that."""
+        if not self.plan.may_be_left_out(step):
             return
         if self.hub.state.steps[step].status not in SKIPPABLE:
             return

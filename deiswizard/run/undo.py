@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from deiswizard.cluster.secret_keys import is_secret
-from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.snapshot import KeyFact, Snapshot
 from deiswizard.cluster.unit_files import digest
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.backup_steps import BackupTaskStep
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.fleet_conditions import MetadataIs, UnitRunsOn
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
+from deiswizard.plan.here_steps import HereFileStep
 from deiswizard.plan.plan import Basis, Change, KeyBasis, Plan, Stage, worst
 from deiswizard.plan.step import (
     SECRET,
     CopyKeyStep,
-    DestroyUnitStep,
+    GuardStep,
     KeyStep,
     RemoveKeyStep,
     Step,
-    SubmitUnitStep,
+    WaitStep,
     WriteKeyStep,
 )
 from deiswizard.redaction import MASK
 from deiswizard.run.events import Check
 from deiswizard.run.state import RunState, StepState
 from deiswizard.vocabulary import Danger, RunStatus
+from deiswizard.wording import few
 
 READ = "/deis/"
 """What a snapshot knows keys of."""
@@ -50,7 +55,7 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
         )
     if not snapshot.keys_read:
         raise PreconditionError("the settings could not be read from etcd", do="look again")
-    stages = way_back(state)
+    stages, left_out = _without_moved(way_back(state), snapshot)
     steps = [step for stage in stages for step in stage.steps]
     if _is_back(state, steps, snapshot):
         raise PreconditionError(
@@ -70,7 +75,7 @@ def undo_plan(state: RunState, snapshot: Snapshot) -> Plan:
                 update={
                     "danger": worst(steps),
                     "undo": "run the recommendation again to have it back",
-                    "notes": tuple(_notes(state)),
+                    "notes": (*_notes(state), *left_out),
                 }
             ),
             "basis": Basis(
@@ -130,6 +135,34 @@ def way_back(state: RunState) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def _without_moved(
+    stages: Sequence[Stage], snapshot: Snapshot
+) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+    """Without the waits that ask a unit on a host where it ran once and runs no more, being elsewhere, and the
+    guards of the whole way back on a host that is away; and a note for each of them.
+    """
+    moved = {}
+    for step in (step for stage in stages for step in stage.steps):
+        if isinstance(step, WaitStep) and step.asks:
+            places = {host.name for host in snapshot.where_any(step.asks)}
+            if places and step.host not in places:
+                moved[step.id] = f"{step.asks} runs on {step.host} no more: it is not asked there"
+        elif isinstance(step, GuardStep) and step.host and not step.undoes:
+            host = snapshot.host(step.host)
+            if host is None or not host.reachable:
+                moved[step.id] = f"{step.host} cannot be reached: not asked is whether {step.title}"
+    left = []
+    for stage in stages:
+        steps = tuple(
+            step.model_copy(update={"needs": tuple(n for n in step.needs if n not in moved)})
+            for step in stage.steps
+            if step.id not in moved
+        )
+        if steps:
+            left.append(stage.model_copy(update={"steps": steps}))
+    return tuple(left), tuple(dict.fromkeys(moved.values()))
+
+
 def _acted(state: RunState) -> frozenset[str]:
     """The ids of the steps that have changed something, or may have."""
     steps = state.plan.steps if state.plan else ()
@@ -172,10 +205,10 @@ def _changes(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> Iter
             continue
         current, note = change.desired, ""
         fact = snapshot.key(change.where)
-        if change.where in keys and not (fact and fact.is_secret):
+        is_read = change.where in keys and not (fact and fact.is_secret)
+        if is_read and not _is_as_made(state, change, begun, fact):
             current = fact.value if fact else None
-            is_sure = all(state.steps[name].status.lets_others_go_on for name in begun)
-            if current != change.desired and is_sure:
+            if all(state.steps[name].status.lets_others_go_on for name in begun):
                 note = f"changed since that run, which had made it {change.desired or 'absent'}"
         yield Change(
             where=change.where,
@@ -184,6 +217,19 @@ def _changes(state: RunState, steps: Sequence[Step], snapshot: Snapshot) -> Iter
             note=note,
             steps=tuple(step.id for step in makers),
         )
+
+
+def _is_as_made(
+    state: RunState, change: Change, begun: frozenset[str], fact: KeyFact | None
+) -> bool:
+    """A key is as the run made it. A change may tell a value in other words than what was written."""
+    wrote = change.desired
+    for step in state.plan.steps if state.plan else ():
+        if isinstance(step, WriteKeyStep) and step.key == change.where and step.id in begun:
+            wrote = step.value
+    if fact is not None and wrote is not None and (MASK in wrote or SECRET.search(wrote)):
+        return True  # what it is cannot be told from the plan
+    return (fact.value if fact else None) == wrote
 
 
 def _notes(state: RunState) -> Iterator[str]:
@@ -204,8 +250,10 @@ def _notes(state: RunState) -> Iterator[str]:
 
 
 def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
-    """Whether keys, fleet units, backups and etcd's members are again as the plan wanted them."""
-    checks = _unit_checks(plan, after)
+    """Whether keys, fleet units and where they run, hosts' metadata, backups, files of this machine and etcd's members
+    are again as the plan wanted them.
+    """
+    checks = [*_unit_checks(plan, after), *_fleet_checks(plan, after)]
     for step in plan.steps:
         if isinstance(step, BackupTaskStep) and step.task == "remove":
             known = any(fact.backup == step.backup for fact in after.backups)
@@ -214,6 +262,15 @@ def verify_undo(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
                     title=f"the backup {step.backup} is gone",
                     ok=not known,
                     evidence=f"{'still' if known else 'no longer'} among the verified ones",
+                )
+            )
+        elif isinstance(step, HereFileStep) and step.content is None:
+            gone = not Path(step.path).exists()
+            checks.append(
+                Check(
+                    title=f"{step.path} is gone",
+                    ok=gone,
+                    evidence="there is none" if gone else "it is there",
                 )
             )
     for step in plan.steps:
@@ -247,6 +304,12 @@ def _key_check(step: KeyStep, after: Snapshot) -> Check:
     wanted = step.value if isinstance(step, WriteKeyStep) else None
     if not isinstance(step, CopyKeyStep) and not is_secret(step.key):
         now = fact.value if fact else None
+        if wanted is None and fact is not None and fact.ttl is not None:
+            return Check(
+                title=f"{step.key} is no setting again",
+                ok=True,
+                evidence=f"its component says {now}, for {fact.ttl} s",
+            )
         return Check(
             title=f"{step.key} is {wanted or 'absent'} again",
             ok=now == wanted,
@@ -288,3 +351,27 @@ def _unit_checks(plan: Plan, after: Snapshot) -> list[Check]:
             )
         )
     return checks
+
+
+def _fleet_checks(plan: Plan, after: Snapshot) -> Iterator[Check]:
+    """Of what the plan waited for: units run where they may, hosts carry what they had, as it was last."""
+    conditions = [step.condition for step in plan.steps if isinstance(step, WaitStep)]
+    carried = {one.machine: one for one in conditions if isinstance(one, MetadataIs)}
+    for machine, wanted in carried.items():
+        host = next((host for host in after.hosts if host.machine_id == machine), None)
+        now = ",".join(f"{key}={value}" for key, value in sorted(host.metadata)) if host else ""
+        yield Check(
+            title=f"{wanted.host} carries the metadata that it had",
+            ok=now in wanted.either if host else None,
+            evidence=(now or "no metadata") if host else "it is gone",
+        )
+    for one in (one for one in conditions if isinstance(one, UnitRunsOn)):
+        here = [host for host in after.where(one.unit) if host.machine_id in one.machines]
+        enough = len(one.machines) if one.every else 1
+        yield Check(
+            title=f"{one.unit} runs again",
+            ok=len(here) >= enough,
+            evidence=f"on {few([host.name for host in here])}"
+            if here
+            else "on no host that it may",
+        )

@@ -228,10 +228,8 @@ def first_values(recommendation: Recommendation, snapshot: Snapshot) -> dict[str
     """What the guided way begins with: the defaults for this cluster and what is suggested to somebody who can
     type, under what was answered last time where that still holds.
     """
-    raw = {
-        **recommendation.defaults(snapshot).model_dump(mode="json"),
-        **recommendation.suggested,
-    }
+    defaults = recommendation.defaults(snapshot).model_dump(mode="json")
+    raw = {**defaults, **recommendation.suggested}
     fields = {field.name: field for field in recommendation.fields}
     for name, value in remembered(snapshot.cluster, recommendation).items():
         if name not in raw:
@@ -240,7 +238,17 @@ def first_values(recommendation: Recommendation, snapshot: Snapshot) -> dict[str
             value = _still_offered(fields[name], snapshot, value, raw[name])
         if validated(recommendation, {**raw, name: value})[0] is not None:
             raw[name] = value
-    return raw
+    return raw | {name: defaults[name] for name in _traps(recommendation, snapshot, raw)}
+
+
+def _traps(recommendation: Recommendation, snapshot: Snapshot, raw: Mapping[str, Any]) -> set[str]:
+    """Fields that stand in the way and are not asked now, so that nobody could mend them: what was answered in
+    another state of the cluster.
+    """
+    hidden = {f.name for f in recommendation.fields if f.shown and not f.shown(snapshot, dict(raw))}
+    choices, _ = validated(recommendation, raw)
+    problems = () if choices is None else recommendation.check_choices(snapshot, choices)
+    return hidden.intersection(problem.field for problem in problems if problem.blocks)
 
 
 def _still_offered(field: FormField, snapshot: Snapshot, value: Any, default: Any) -> Any:

@@ -30,7 +30,8 @@ def guide(target: Target, open_first: str = "") -> int:
     session = Session.open(target, TerminalAsker(), say_progress)
     try:
         if open_first:
-            _walk(session, session.look(), catalogue.named(open_first))
+            recommendation = catalogue.named(open_first)
+            _walk(session, session.look(recommendation.id), recommendation)
             return 0
         while True:
             snapshot = session.look()
@@ -66,7 +67,7 @@ def _walk(session: Session, snapshot: Snapshot, recommendation: Recommendation) 
         result("nothing was changed")
         return
     try:
-        holder = session.lock_holder()
+        holder = None if prepared.plan.no_lock else session.lock_holder()
         state = run_plan(session, prepared, snapshot, ask_to_break(holder) if holder else "")
     except LockedError as error:
         talk(explain(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -34,10 +35,11 @@ Verify = Callable[[Snapshot], tuple[Check, ...]]
 def _verifier(plan: Plan, before: Snapshot, secrets: Mapping[str, SecretStr]) -> Verify:
     """What judges the look after a run. Raises PreconditionError where the plan cannot run here."""
     refuse_lacking(plan, (name for name in plan.secrets if name not in secrets))
+    recommendation = catalogue.named(plan.recommendation)
     if plan.is_undo:
-        return lambda after: verify_undo(plan, after)
+        return lambda after: (*verify_undo(plan, after), *recommendation.taken_back(plan, after))
     choices = choices_again(plan, secrets)
-    return lambda after: catalogue.named(plan.recommendation).verify(before, after, choices)
+    return lambda after: recommendation.verify(before, after, choices)
 
 
 class Session:
@@ -67,12 +69,15 @@ class Session:
         """What the operator calls the cluster."""
         return self.access.name
 
-    def look(self) -> Snapshot:
-        """Probe. Hosts that were out of reach are tried again. Raises LinkError."""
+    def look(self, *recommendations: str) -> Snapshot:
+        """Probe: what all recommendations need to know, or only those of these ids.
+
+        Hosts that were out of reach are tried again. Raises LinkError.
+        """
         if not self._is_fresh:
             self.access.refresh()
         self._is_fresh = False
-        looked = probe(self.access, catalogue.questions)
+        looked = probe(self.access, partial(catalogue.questions, of=recommendations))
         known = records.all_known()
         if not self.outlives_us:  # a cluster of this program's own was never backed up before
             known = tuple(fact for fact in known if fact.verified_at >= self._since)
@@ -95,7 +100,8 @@ class Session:
         break_lock: str = "",
         on_event: Callable[[Event], None] | None = None,
     ) -> Run:
-        """Start a plan that was made from ``before``; the run is verified by a new look.
+        """Start a plan that was made from ``before``; the run is verified by a new look, which asks what all
+        recommendations need when somebody decides on the way (``interactive``).
 
         ``on_event`` hears every event, the first too.
         ``break_lock`` is the token of the lock that the operator has decided to break.
@@ -152,11 +158,13 @@ class Session:
         break_lock: str,
         on_event: Callable[[Event], None] | None,
     ) -> Run:
+        # who watches goes back to the overview: what is seen after the run is shown there, of all
+        asked = () if interactive else (plan.recommendation,)
         run = Run(
             plan,
             self.access,
             folder=folder,
-            look=self.look,
+            look=partial(self.look, *asked),
             verify=verify,
             secrets=secrets,
             keep_out=[fact.secret for fact in before.keys if fact.secret is not None],

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.commands.breaking import token_to_break
 from deiswizard.commands.failing import FAILED
-from deiswizard.commands.following import to_the_end
+from deiswizard.commands.following import asked_to_stop, to_the_end
 from deiswizard.commands.opening import opened
 from deiswizard.commands.plan import answers_of, plans_for, text_of
 from deiswizard.commands.saying import result, talk
@@ -134,14 +134,15 @@ def run_plan(
     session: Session, prepared: Prepared, before: Snapshot, break_lock: str = ""
 ) -> RunState:
     """Run to the end, telling it. Raises PreconditionError before anything has run."""
-    run = session.start(
-        prepared.plan,
-        before=before,
-        secrets=prepared.secrets,
-        break_lock=break_lock,
-        on_event=Narrator(prepared.plan).tell,
-    )
-    return to_the_end(run)
+    with asked_to_stop() as asks:
+        run = session.start(
+            prepared.plan,
+            before=before,
+            secrets=prepared.secrets,
+            break_lock=break_lock,
+            on_event=Narrator(prepared.plan).tell,
+        )
+        return to_the_end(run, asks)
 
 
 def agreed(plan: Plan, yes: bool, question: str = "Run this?") -> bool:
@@ -172,7 +173,7 @@ def run_all(
         if not agreed(one.plan, args.yes):
             return FAILED
         if number:
-            before = session.look()
+            before = session.look(one.plan.recommendation)
         states.append(run_plan(session, one, before, token_to_break(session, args)))
         if states[-1].status is not RunStatus.DONE:
             break
@@ -217,6 +218,7 @@ def run(args: argparse.Namespace) -> int:
         for name in args.what:
             catalogue.named(name)
     with opened(args) as session:
-        before = session.look()
+        names = [one.plan.recommendation for one in saved] or args.what
+        before = session.look(*names)
         plans = saved or plans_for(args.what, answers, before)
         return run_all(args, session, plans, before)

@@ -14,6 +14,8 @@ from deiswizard.run.hub import Hub
 from deiswizard.run.state import RunState
 from deiswizard.vocabulary import RunStatus
 
+LOOK_SECONDS = 0.2
+
 
 class Followed(Protocol):
     """A run of this wizard's, or of another's."""
@@ -30,30 +32,41 @@ class Followed(Protocol):
         ...
 
 
+class Asks:
+    """How often ctrl-c or ``kill`` has asked to stop, and not been answered yet."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._answered = 0
+
+    def note(self, _number: int, _frame: FrameType | None) -> None:
+        """Once more."""
+        self._waiting += 1
+
+    def answer(self, run: Followed) -> None:
+        """The first asks to stop after what is going on, another one: now."""
+        while self._waiting:
+            self._waiting -= 1
+            run.stop(now=bool(self._answered))
+            self._answered += 1
+            talk("stopping after what is going on now; ctrl-c again: at once")
+
+
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """``kill`` asks as politely as ctrl-c."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+def asked_to_stop() -> Iterator[Asks]:
+    """From here on nothing is interrupted: what asks is noted. Entered before a run begins, or may be seen."""
+    asks = Asks()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, asks.note) for number in numbers]
     try:
-        yield
+        yield asks
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
-def to_the_end(run: Followed) -> RunState:
-    """Wait for the end; ctrl-c asks to stop after what is going on, twice: now."""
-    asked = False
-    with _terminated_as_interrupted():
-        while True:
-            try:
-                while run.wait(0.5).status is RunStatus.RUNNING and not run.ended.is_set():
-                    pass
-                return run.hub.state
-            except KeyboardInterrupt:
-                run.stop(now=asked)
-                talk("stopping after what is going on now; ctrl-c again: at once")
-                asked = True
+def to_the_end(run: Followed, asks: Asks) -> RunState:
+    """Wait for the end; who asks to stop meanwhile is answered."""
+    while run.wait(LOOK_SECONDS).status is RunStatus.RUNNING and not run.ended.is_set():
+        asks.answer(run)
+    return run.hub.state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import getpass
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ def target_of(args: argparse.Namespace, run: Path | None = None) -> Iterator[Tar
         from deiswizard.demo.cluster import PretendCluster
 
         with PretendCluster.start(args.demo, speed=args.speed) as pretend:
+            os.environ["AWS_CA_BUNDLE"] = str(pretend.outside_store.ca_file)
             yield pretend.target
         return
     if run is not None and not (args.host or args.tunnel) and (run / TARGET).exists():

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.script and len(args.recommendations) != 1:
         raise AnswersError("--script writes one plan", do="name one recommendation")
     with opened(args) as session:
-        snapshot = session.look()
+        snapshot = session.look(*args.recommendations)
         plans = [one.plan for one in plans_for(args.recommendations, answers, snapshot)]
         reach = session.reach(snapshot)
     if args.script:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if problems:
         raise AnswersError(problems[0].what)
     with opened(args) as session:
-        before = session.look()
+        before = session.look(restore.RECOMMENDATION.id)
         return run_all(args, session, [_prepared(before, choices)], before)
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from deiswizard.commands.apply import Narrator, agreed, ended
 from deiswizard.commands.breaking import token_to_break
-from deiswizard.commands.following import to_the_end
+from deiswizard.commands.following import asked_to_stop, to_the_end
 from deiswizard.commands.opening import opened
 from deiswizard.commands.saying import talk
 from deiswizard.commands.secrets import ask_secret
@@ -27,26 +27,29 @@ def run(args: argparse.Namespace) -> int:
     talk("\n".join(lines(found.state)))
     secrets = secrets_for(found.plan, ask_secret)
     with opened(args, run=folder) as session:
-        before = session.look()
+        before = session.look(found.plan.recommendation)
         if args.take_over:
             handover.await_free(folder)
             found = unfinished(folder)
         elif not agreed(found.plan, args.yes, f"Go on with run {folder.name}?"):
             return 1
-        run = session.resume(
-            found,
-            before=before,
-            secrets=secrets,
-            break_lock=token_to_break(session, args),
-            on_event=Narrator(found.plan).tell,
-        )
-        return ended([to_the_end(run)], args.json)
+        token = token_to_break(session, args)
+        with asked_to_stop() as asks:
+            run = session.resume(
+                found,
+                before=before,
+                secrets=secrets,
+                break_lock=token,
+                on_event=Narrator(found.plan).tell,
+            )
+            return ended([to_the_end(run, asks)], args.json)
 
 
 def follow(args: argparse.Namespace, found: Unfinished) -> int:
     """Tell what the other wizard does, from now on."""
     run = LiveRun(found.folder)
-    talk(f"run {run.id} goes on in another wizard; following it. ctrl-c asks that one to stop")
-    run.hub.subscribe(Narrator(run.plan).tell)
-    run.start()
-    return ended([to_the_end(run)], args.json)
+    with asked_to_stop() as asks:
+        talk(f"run {run.id} goes on in another wizard; following it. ctrl-c asks that one to stop")
+        run.hub.subscribe(Narrator(run.plan).tell)
+        run.start()
+        return ended([to_the_end(run, asks)], args.json)

@@ -16,5 +16,6 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run)
     state = final_state(folder)
     with opened(args, run=folder) as session:
-        before = session.look()
+        names = [state.plan.recommendation] if state.plan else []
+        before = session.look(*names)
         return run_all(args, session, [prepared(undo_plan(state, before))], before)

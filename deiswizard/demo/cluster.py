@@ -17,7 +17,8 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deiswizard.demo import platform, receiver, scenario
+from deiswizard.demo import database, platform, receiver, scenario
+from deiswizard.demo.ceph import PretendCeph
 from deiswizard.demo.controller import Controller
 from deiswizard.demo.docker_http import DockerHandler
 from deiswizard.demo.etcd_cluster import PretendEtcd
@@ -27,12 +28,15 @@ from deiswizard.demo.fleet import PretendFleet
 from deiswizard.demo.host import OPERATOR, PretendHost
 from deiswizard.demo.http_base import LoopbackServer
 from deiswizard.demo.logger import Address, Logger
+from deiswizard.demo.outside_store import OutsideStore
+from deiswizard.demo.postgres import PretendPostgres
 from deiswizard.demo.router import Routers
 from deiswizard.demo.s3 import PretendStore
 from deiswizard.demo.scenario import Scenario
 from deiswizard.demo.ssh_server import SSH_PORT, ServerTransport
 from deiswizard.inventory import Target
 
+OUTSIDE_DATABASE = "db.example.com:5432"
 FLANNEL = '{"Network": "10.244.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}'
 
 
@@ -63,7 +67,6 @@ class PretendCluster:
         self._servers: list[LoopbackServer] = []
         self.store = EtcdStore()
         self.data_store = PretendStore(is_new=not self.scenario.platform)
-        self.ceph_health = self.scenario.ceph
         self.database = b""
         self.hosts = [PretendHost(self, number + 1) for number in range(self.scenario.hosts)]
         self.etcd = PretendEtcd(self)
@@ -71,12 +74,21 @@ class PretendCluster:
         self.placement = platform.place(self.hosts) if self.scenario.platform else {}
         self._give_images()
         platform.fill(self)
+        self.ceph = PretendCeph(self)
         self.store.put("/coreos.com/network/config", FLANNEL)
         self.fleet = PretendFleet(self)
         self.controller = Controller(self.store, speed)
         self.received = folder / "logs.example.com.log"
         self._receiver = receiver.LogReceiver(self.received)
-        self.outside: dict[str, Address] = {receiver.NAME: self._receiver.address}
+        self.postgres = PretendPostgres(
+            {"deis": platform.OUTSIDE_PASSWORD}, {"deis": self._outside_tables()}
+        )
+        self.outside_store = OutsideStore(folder, speed)
+        self.outside: dict[str, Address] = {
+            receiver.NAME: self._receiver.address,
+            OUTSIDE_DATABASE: self.postgres.address,
+            **self.outside_store.addresses(),
+        }
         """Who beyond the cluster can be reached from it: ``name:port``, and where that is on this machine."""
         self.logger = Logger(self.store, speed, self.outside)
         self.silent: set[str] = set()
@@ -100,6 +112,10 @@ class PretendCluster:
             for host in self.hosts
             if not host.is_down
         }
+
+    def _outside_tables(self) -> Mapping[str, int]:
+        """What the database outside holds: the controller's tables where it is the controller's already."""
+        return database.TABLES if self.scenario.stateless else {}
 
     @classmethod
     def start(
@@ -251,6 +267,8 @@ class PretendCluster:
         self.data_store.gate.open()
         self.logger.close()
         self._receiver.close()
+        self.postgres.close()
+        self.outside_store.close()
         for server in self._servers:
             server.close()
         shutil.rmtree(self.folder, ignore_errors=True)

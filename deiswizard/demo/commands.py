@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.image_names import normalised, split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.demo import commands_logging as logging
+from deiswizard.demo.commands_ceph import rename_container
 from deiswizard.demo.commands_curl import curl
 from deiswizard.demo.commands_data import docker_exec, du, grep, tar
 from deiswizard.demo.commands_etcd import deisctl, etcdctl, fleetctl, image_name
@@ -149,10 +150,14 @@ def mountpoint(host: PretendHost, process: Process) -> int:
 
 
 def rm(host: PretendHost, process: Process) -> int:
-    """Files."""
+    """Files, and with -r or -rf folders."""
+    flags = {word for word in process.args[1:] if word.startswith("-")}
     for path in process.args[1:]:
-        if not path.startswith("-"):
-            host.remove_file(path)
+        if path in flags:
+            continue
+        host.remove_file(path)
+        for inside in host.below(path) if flags & {"-r", "-rf"} else ():
+            host.remove_file(inside)
     return 0
 
 
@@ -213,6 +218,11 @@ def docker(host: PretendHost, process: Process) -> int:
             return 0
         case ["pull", *options]:
             return _docker_pull(host, process, options[-1])
+        case ["rename", old, new]:
+            return rename_container(host, process, old, new)
+        case ["inspect", name] if name in host.data_containers:
+            process.out("[{}]\n")
+            return 0
         case ["history" | "inspect", *options]:
             if host.engine.has(options[-1]):
                 process.out(f"[{options[-1]}]\n")
@@ -229,12 +239,18 @@ def docker(host: PretendHost, process: Process) -> int:
             return 0
         case ["run", *options]:
             return logging.container_run(host, process, options)
-        case ["ps", "--format", form]:
-            for name in logging.container_names(host):
+        case ["ps", "--format", form] | ["ps", "-a", "--format", form]:
+            stopped = host.data_containers if "-a" in words else ()
+            for name in [*logging.container_names(host), *sorted(stopped)]:
                 process.out(form.replace("{{.Names}}", name) + "\n")
             return 0
         case ["logs", "--tail", _, name]:
             return logging.container_logs(host, process, name)
+        case ["rm", "-v", *names]:
+            for name in names:
+                host.data_containers.pop(name, None)
+            process.out("".join(f"{name}\n" for name in names))
+            return 0
         case ["stop" | "rm", *options]:
             process.out(f"{options[-1]}\n")
             return 0

@@ -6,7 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from deiswizard.demo import components
 from deiswizard.demo.etcd_answers import answer
+from deiswizard.demo.outside_store import ACCESS, SECRET
 from deiswizard.demo.shell import Process
 
 if TYPE_CHECKING:
@@ -23,8 +25,14 @@ def curl(host: PretendHost, process: Process) -> int:
     status, body = 0, ""
     if match and match[1] in ("127.0.0.1", host.address) and match[2] in ("2379", "4001"):
         return _etcd(host, process, url, form)
+    if match and match[1] == METADATA:
+        return _role(host, process, path, form)
     controller = host.cluster.store.value("/deis/controller/host")
-    if match and path == "/v1/auth/register" and match[1] == controller:
+    component = components.SERVED.get(int(match[2] or 80)) if match else None
+    if match and component and path == components.PATHS[component]:
+        there = [at for at in components.hosts(host.cluster, component) if at.address == match[1]]
+        status = (503 if components.why_not(host.cluster, component) else 200) if there else 0
+    elif match and path == "/v1/auth/register" and match[1] == controller:
         status, body = host.cluster.controller.register()
     elif match and path == "/v2/" and not match[1].startswith("unreachable"):
         status, body = 401, '{"errors":[{"code":"UNAUTHORIZED"}]}'
@@ -35,6 +43,22 @@ def curl(host: PretendHost, process: Process) -> int:
         process.err(f"curl: (7) Failed to connect to {where}: Connection refused\n")
     process.out(form.replace("\\n", "\n").replace("%{http_code}", f"{status:03d}"))
     return 0 if status else 7
+
+
+METADATA = "169.254.169.254"
+
+
+def _role(host: PretendHost, process: Process, path: str, form: str) -> int:
+    """EC2's instance metadata, first version: the role, and its keys."""
+    role = host.role
+    if not role:
+        process.err(f"curl: (28) Connection timed out to {METADATA}\n")
+        process.out(form.replace("\\n", "\n").replace("%{http_code}", "000"))
+        return 28
+    keys = {"AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": "pretend-token"}
+    body = json.dumps(keys) if path.endswith(f"/{role}") else role
+    process.out(body + form.replace("\\n", "\n").replace("%{http_code}", "200"))
+    return 0
 
 
 def _etcd(host: PretendHost, process: Process, url: str, form: str) -> int:

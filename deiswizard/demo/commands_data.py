@@ -9,6 +9,8 @@ import tarfile
 import time
 from typing import TYPE_CHECKING
 
+from deiswizard.demo import database
+from deiswizard.demo.commands_ceph import CONTAINERS, ceph_exec, no_container
 from deiswizard.demo.shell import Process
 
 if TYPE_CHECKING:
@@ -73,21 +75,22 @@ def docker_exec(
 ) -> int | None:
     """A command in a container; None: it is not one of these."""
     cluster = host.cluster
-    if container == "deis-store-monitor" and words[:2] == ["ceph", "health"]:
-        if host not in cluster.placement.get("deis-store-monitor.service", []):
-            return _no_container(process, container)
-        process.out(f"{cluster.ceph_health}\n")
-        return 0
-    if container == "deis-store-admin" and words[:2] == ["ceph", "health"]:
-        if not cluster.scenario.store_admin:
-            return _no_container(process, container)
-        process.out(f"{cluster.ceph_health}\n")
-        return 0
+    if container in CONTAINERS and words[:1] == ["ceph"]:
+        return ceph_exec(host, process, container, words[1:])
     if container != "deis-database":
         return None
     if host not in cluster.placement.get(DATABASE, []):
-        return _no_container(process, container)
+        return no_container(process, container)
     text = words[-1] if words else ""
+    if words[:2] == ["sh", "-c"] and "PGPASSWORD" in text:
+        return _psql_outside(host, process, text)
+    if "pg_dump" in words:
+        give(host, process, database.dump())
+        return 0
+    if "psql" in words and "query_to_xml" in text:
+        rows = "".join(f"{table}\t{count}\n" for table, count in sorted(database.TABLES.items()))
+        process.out(rows)
+        return 0
     if words[-1:] == ["pg_dumpall"]:
         give(host, process, cluster.database or dump())
         return 0
@@ -106,16 +109,28 @@ def docker_exec(
     return None
 
 
+def _psql_outside(host: PretendHost, process: Process, script: str) -> int:
+    """``psql`` to a database beyond the cluster: the password, then what it is to do."""
+    password, _, text = process.stdin.decode("utf-8", "replace").partition("\n")
+    given = dict(re.findall(r"-([hpUd]) (\S+)", script))
+    cluster = host.cluster
+    if f"{given['h']}:{given['p']}" not in cluster.outside:
+        process.err(f'psql: could not translate host name "{given["h"]}" to address\n')
+        return 2
+    if why := cluster.postgres.why_not(given["U"], password, given["d"]):
+        process.err(f"psql: FATAL:  {why}\n")
+        return 2
+    if why := cluster.postgres.load(given["d"], text):
+        process.err(f"psql:<stdin>:12: {why}\n")
+        return 3
+    return 0
+
+
 def _base(hours: int) -> str:
     """A row of wal-e's backup-list."""
     at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - (4 - hours) * 3600))
     name = f"base_00000001000000000000000{hours}_00000040"
     return f"{name}\t{at}\t\t00000001000000000000000{hours}\t00000040\t\t\n"
-
-
-def _no_container(process: Process, name: str) -> int:
-    process.err(f"Error response from daemon: No such container: {name}\n")
-    return 1
 
 
 def tar(host: PretendHost, process: Process) -> int:
@@ -142,12 +157,13 @@ def du(host: PretendHost, process: Process) -> int:
 
 def grep(host: PretendHost, process: Process) -> int:
     """A pattern in a file or in standard input; -q says nothing, -c counts, -o shows what matched, -v what
-    does not, -r looks into every file of folders, -x matches whole lines, -e comes before a pattern.
+    does not, -r looks into every file of folders, -x matches whole lines, -e comes before each of several
+    patterns.
     """
     given = process.args[1:]
-    at = given.index("-e") + 1 if "-e" in given else None
-    named = [given[at]] if at is not None else []
-    others = [word for n, word in enumerate(given) if at is None or n not in (at - 1, at)]
+    at = {n + 1 for n, word in enumerate(given) if word == "-e"}
+    named = ["|".join(f"(?:{given[n]})" for n in sorted(at))] if at else []
+    others = [word for n, word in enumerate(given) if n not in at and n + 1 not in at]
     words = [*named, *(word for word in others if not word.startswith("-"))]
     flags = "".join(word for word in others if word.startswith("-"))
     if "r" in flags:

@@ -144,7 +144,10 @@ def _member(host: PretendHost, process: Process, words: list[str]) -> int:
 
 
 def _backup(host: PretendHost, process: Process, source: str, target: str) -> int:
-    """A member's files copied."""
+    """A member's files copied; never into a folder that has been copied to."""
+    if host.below(f"{target}/member/wal"):
+        process.err("file already exists\n")
+        return 1
     files = host.below(f"{source}/member")
     if not files:
         process.err(f"open {source}/member/snap: no such file or directory\n")
@@ -263,6 +266,8 @@ def deisctl(host: PretendHost, process: Process) -> int:
             return 0
         case ["install", name]:
             return install(host, process, name)
+        case ["install", name, size] if size.startswith("--router-mesh-size="):
+            return install(host, process, name, routers=int(size.partition("=")[2]))
         case ["start", name]:
             return start(host, process, name)
         case ["stop", name]:

@@ -70,7 +70,10 @@ def sed(host: PretendHost, process: Process) -> int:
 
 
 def date(host: PretendHost, process: Process) -> int:
-    """Now."""
+    """Now; in seconds with +%s."""
+    if process.args[1:] == ["+%s"]:
+        process.out(f"{time.time():.0f}\n")
+        return 0
     process.out(time.strftime("%a %b %e %H:%M:%S UTC %Y\n", time.gmtime()))
     return 0
 
@@ -151,6 +154,15 @@ def systemctl_files(host: PretendHost, process: Process, words: list[str]) -> in
                 return 0
             process.err(f"Failed to stop {name}: Unit {name} not loaded.\n")
             return 5
+        case ["show", name, *options] if host.read_file(f"{UNITS}/{name}") is not None:
+            is_on = name in host.enabled
+            values = {
+                "LoadState": "loaded",
+                "ActiveState": "active" if is_on else "inactive",
+                "UnitFileState": "enabled" if is_on else "disabled",
+            }
+            process.out("".join(f"{k}={v}\n" for k, v in values.items() if k in options))
+            return 0
         case ["is-enabled", name]:
             is_enabled = name in host.enabled
             process.out("enabled\n" if is_enabled else "disabled\n")

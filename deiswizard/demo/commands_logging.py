@@ -56,7 +56,8 @@ def _marker(host: PretendHost, process: Process, text: str) -> int:
     if REACHES.search(text):
         return _reach(host, process, word)
     if host.name not in host.cluster.silent:
-        logger.take("deiswizard-marker", f"deiswizard-marker {word}")
+        for _ in range(3):
+            logger.take("deiswizard-marker", f"deiswizard-marker {word}")
     logger.forget("deiswizard-marker")
     said = {"sum": hashlib.sha256(word.encode()).hexdigest(), "said": "no"}
     if listens:

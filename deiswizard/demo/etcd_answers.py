@@ -54,7 +54,7 @@ def answer(
     behind = cluster.etcd.answers_for(host)
     if url.path == "/v2/config/local/proxy":
         voters = cluster.etcd.members.listed()
-        endpoints = [voter.client_url for voter in voters if voter.client_url]
+        endpoints = [voter.client_url for voter in voters if voter.client_url and behind]
         return Said(404, NOT_FOUND) if mode == "member" else Said(200, {"endpoints": endpoints})
     if behind is None:
         return Said(503, b"proxy: zero endpoints currently available\n")
@@ -80,7 +80,7 @@ def _rest(cluster: PretendCluster, path: str, behind: PretendHost) -> Said:
     match path:
         case "/version":
             return Said(200, {"etcdserver": VERSION, "etcdcluster": "2.3.0"})
-        case "/health" if members.has_quorum:
+        case "/health" if members.has_quorum and not behind.etcd.has_blinked():
             return Said(200, {"health": "true"})
         case "/health":
             return Said(503, {"health": "false"})

@@ -98,10 +98,22 @@ class PretendEtcd:
         self.settle()
         if host.etcd.mode == "member":
             return host
+        if not self._follows(host):
+            return None
         running = [
             one for one in self._cluster.hosts if one.etcd.mode == "member" and not one.is_down
         ]
         return next(iter(running), None)
+
+    def _follows(self, host: PretendHost) -> bool:
+        """Whether a proxy knows one of the members of now: then it learns of all, and keeps who they are."""
+        listed = [voter.peer_url for voter in self.members.listed()]
+        known = host.etcd.known_peers
+        if not set(known) & set(listed):
+            return False
+        if host.etcd.mode and sorted(known) != sorted(listed):
+            host.etcd.files_of_proxy(listed)
+        return True
 
     def leader(self) -> Voter | None:
         """As the members remember it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from typing import TYPE_CHECKING, Literal
 
 from deiswizard.cluster.etcd_host import UNIT
@@ -33,6 +34,9 @@ class EtcdService:
         self.mode: Mode = ""
         self.member = ""
         self.said = ""
+        self._lock = threading.Lock()
+        self.blinks = 0
+        """How often it will say that it is not healthy, whatever is."""
 
     @property
     def data_dir(self) -> str:
@@ -48,6 +52,18 @@ class EtcdService:
         """A data directory that belongs to a proxy."""
         text = json.dumps({"PeerURLs": peers})
         self._host.write_file(f"{self.data_dir}/proxy/cluster", text.encode())
+
+    @property
+    def known_peers(self) -> list[str]:
+        """The members that it knows as a proxy."""
+        text = self._host.read_file(f"{self.data_dir}/proxy/cluster")
+        return [str(url) for url in json.loads(text)["PeerURLs"]] if text else []
+
+    def has_blinked(self) -> bool:
+        """Whether it is asked for its health in a moment in which it is busy."""
+        with self._lock:
+            blinks, self.blinks = self.blinks, max(0, self.blinks - 1)
+        return blinks > 0
 
     def reload(self) -> None:
         """What ``daemon-reload`` does."""

@@ -169,6 +169,18 @@ class EtcdStore:
             node = self._find(path)
             return None if node is None or node.children is not None else node.value
 
+    def has_below(self, path: str) -> bool:
+        """Whether there is a folder with something in it."""
+        with self._changed:
+            node = self._find(path)
+            return node is not None and bool(node.children)
+
+    def is_heartbeat(self, path: str) -> bool:
+        """Whether a component goes on writing a key as long as it lives."""
+        with self._changed:
+            node = self._find(path)
+            return node is not None and node.is_heartbeat
+
     def changed_at(self, path: str) -> float:
         """When a key was written last; 0 when it is absent."""
         with self._changed:

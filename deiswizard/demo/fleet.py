@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deiswizard.cluster.unit_files import UnitOption, options_of, text_of
 from deiswizard.demo import platform
 from deiswizard.demo.etcd_store import StoreError
-from deiswizard.demo.fleet_engine import FleetEngine, is_platform
+from deiswizard.demo.fleet_engine import FleetEngine, is_placed
 from deiswizard.demo.shell import Write
 from deiswizard.demo.systemd import Service, exec_words
 
@@ -78,7 +78,7 @@ class PretendFleet:
         """Say what state a unit shall have; a global one is started or stopped everywhere."""
         with self._lock:
             self._store.put(f"{PREFIX}/job/{name}/target-state", desired)
-            if is_platform(name):
+            if is_placed(name):
                 self._cluster.placement.setdefault(name, [])
                 self.engine.settle()
                 return
@@ -92,7 +92,7 @@ class PretendFleet:
         """The unit is gone at once, its instances a moment later."""
         with self._lock:
             self._store.delete(f"{PREFIX}/job/{name}", recursive=True)
-            if is_platform(name):
+            if is_placed(name):
                 self.engine.settle()
                 return
             for host in self._cluster.hosts:
@@ -112,7 +112,7 @@ class PretendFleet:
             self.engine.away.add(host.name)
             self.engine.settle()
             for name in self.names():
-                if not is_platform(name):
+                if not is_placed(name):
                     self._end(host, name)
 
     def machine_is_back(self, host: PretendHost) -> None:
@@ -124,12 +124,12 @@ class PretendFleet:
         self.joined(host)
 
     def _begin(self, host: PretendHost, name: str) -> None:
-        """Start an instance, unless the machine has one, or the unit is the platform's own."""
+        """Start an instance, unless the machine has one, or the engine decides where the unit runs."""
         found: dict[str, list[str]] = {}
         for option in options_of(self.file(name) or ""):
             found.setdefault(option.name, []).append(option.value)
         is_global = found.get("Global", [""])[-1].lower() == "true"
-        if host.is_down or not is_global or is_platform(name):
+        if host.is_down or not is_global or is_placed(name):
             return
         words = exec_words(found.get("ExecStart", ["/bin/true"])[-1])
         needed = [path for path in found.get("EnvironmentFile", []) if not path.startswith("-")]
@@ -174,7 +174,7 @@ class PretendFleet:
             host.systemd.stop(name)
             self._tell(host, name)
 
-        if not is_platform(name):
+        if not is_placed(name):
             threading.Thread(target=stop, name=f"stop {name}", daemon=True).start()
 
     def _tell(self, host: PretendHost, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the pretend fleet puts Deis's own units: by metadata and conflicts, as the engine of fleet 0.11.
+"""Where the pretend fleet puts Deis's own units and those of apps: by metadata and conflicts, as the engine of fleet 0.11.
 
 They do not really run: ``cluster.placement`` says where each one does, and the registry tells the same.
 """
@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 from deiswizard.cluster.fleet import PLATFORM, unit_options
 from deiswizard.demo import platform
 from deiswizard.demo.etcd_store import StoreError
-from deiswizard.recommendations.security.tags import pairs_of
+from deiswizard.recommendations.security.tags import app_of, pairs_of
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
     from deiswizard.demo.host import PretendHost
 
+VOLUME, DAEMON = "deis-store-volume.service", "deis-store-daemon.service"
 STATES = "/_coreos.com/fleet/states"
 
 
-def is_platform(name: str) -> bool:
-    """Whether a unit is one of Deis's own."""
-    return PLATFORM.fullmatch(name) is not None
+def is_placed(name: str) -> bool:
+    """Whether a unit is one of Deis's own, or of an app."""
+    return bool(PLATFORM.fullmatch(name) or app_of(name))
 
 
 class FleetEngine:
@@ -47,7 +48,7 @@ class FleetEngine:
     def settle(self) -> None:
         """Every unit where it may and shall be; one that may stay does. A loaded unit has its place too."""
         fleet = self._cluster.fleet
-        for name in filter(is_platform, list(self._cluster.placement)):
+        for name in filter(is_placed, list(self._cluster.placement)):
             raw, desired = fleet.file(name), fleet.desired(name)
             if raw is None or desired not in ("loaded", "launched"):
                 self._places[name] = []
@@ -57,6 +58,7 @@ class FleetEngine:
                 is_global = options.get("Global", [""])[-1].lower() == "true"
                 self._places[name] = can if is_global else self._one_of(name, can, options)
             self._tell(name, runs=desired == "launched")
+        self._cluster.ceph.settle()
 
     def _where(self, name: str) -> list[PretendHost]:
         """The hosts that a unit was given; at first those where it runs."""
@@ -86,6 +88,10 @@ class FleetEngine:
         """Where it runs, in the registry and to all who ask what is where."""
         cluster, store = self._cluster, self._cluster.store
         hosts = self._places[name]
+        if name == DAEMON:
+            for host in cluster.placement.get(name, []):
+                if not runs or host not in hosts:
+                    host.store_daemon_ends()
         cluster.placement[name] = hosts if runs else []
         digest = hashlib.sha1((cluster.fleet.file(name) or "").encode()).hexdigest()
         active, sub = ("active", "running") if runs else ("inactive", "dead")
@@ -111,6 +117,11 @@ class FleetEngine:
                 store.put(f"{STATES}/{name}/{machine}", json.dumps(state))
         if hosts and runs:
             platform.announce(cluster, name)
+        else:
+            platform.silence(cluster, name)
+        if name == VOLUME:
+            for host in cluster.hosts:
+                host.mount(is_there=runs and host in hosts)
 
 
 def _patterns(options: dict[str, list[str]]) -> list[str]:

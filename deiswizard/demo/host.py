@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deiswizard.cluster.etcd_host import GRACEFUL
-from deiswizard.demo import router
+from deiswizard.cluster.etcd_host import ETCD_SHUTDOWN
+from deiswizard.demo import components, router
+from deiswizard.demo.ceph import DAEMON_DATA, MONITOR_DATA
 from deiswizard.demo.commands import COMMANDS
 from deiswizard.demo.commands_filter import UNITS, Timers, start_unit
 from deiswizard.demo.commands_logging import takes_connections
@@ -21,12 +22,14 @@ from deiswizard.demo.etcd_http import EtcdHandler
 from deiswizard.demo.etcd_service import CLOUDINIT, EtcdService
 from deiswizard.demo.fleet_http import FleetHandler
 from deiswizard.demo.fleetd import Fleetd
+from deiswizard.demo.gate import Gate
 from deiswizard.demo.http_base import Handler, serve_on
 from deiswizard.demo.packet_filter import PacketFilter
 from deiswizard.demo.platform import METADATA, MOUNTS, decorators
-from deiswizard.demo.s3 import S3Handler
+from deiswizard.demo.s3 import GatewayHandler
 from deiswizard.demo.shell import Process, Shell, Write
 from deiswizard.demo.systemd import PretendSystemd
+from deiswizard.userdata.roles import CEPH_SHUTDOWN
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
@@ -52,6 +55,7 @@ PUBLISHED: dict[str, tuple[tuple[int, str], ...]] = {
 }
 """Docker's ``-p`` in Deis's units (deis-facts 0.2)."""
 
+DATA_CONTAINERS = ("deis-database-data", DAEMON_DATA, MONITOR_DATA)
 ALMOST_FULL = int(0.4 * GB)
 GATEWAY, GATEWAY_PORT = "deis-store-gateway@1.service", 8888
 
@@ -74,9 +78,18 @@ class PretendHost:
         self.systemd = PretendSystemd()
         self.filter = PacketFilter(self.published)
         self.timers = Timers(self)
-        self.enabled: set[str] = {GRACEFUL} if cluster.scenario.graceful else set()
+        self.role = cluster.scenario.role
+        self.enabled: set[str] = {ETCD_SHUTDOWN} if cluster.scenario.graceful else set()
         self._lock = threading.Lock()
+        self.gates: dict[str, Gate] = {}
+        """A command line, as it is sent, to what it has to go through before it runs."""
+
         self.containers: set[str] = set()
+        self.data_containers: dict[str, set[str]] = {
+            name: set() for name in (DATA_CONTAINERS if self._has_store else ())
+        }
+        """What holds the data of Ceph and of the database, and what is in it; stays when their units are gone."""
+
         self.modes: dict[str, str] = {}
         self._files: dict[str, bytes] = {
             path: text.encode()
@@ -89,7 +102,7 @@ class PretendHost:
                 "/etc/machine-id": f"{self.machine_id}\n",
                 "/etc/hostname": f"{self.name}\n",
                 BOOT_ID: f"{uuid.uuid4()}\n",
-                "/proc/mounts": self._mounts(),
+                "/proc/mounts": self._mounts(is_there=cluster.scenario.platform),
                 IF_INET6: "fe80000000000000025056fffe000001 02 40 20 80     eth0\n",
                 "/run/deis/bin/preseed": "#!/usr/bin/env bash\n",
                 "/run/deis/bin/get_image": "#!/usr/bin/env bash\n",
@@ -101,8 +114,13 @@ class PretendHost:
         self.etcd.reload()
         carried = {**METADATA, **cluster.scenario.metadata.get(self.name, {})}
         self.fleetd = Fleetd(self, ",".join(f"{key}={value}" for key, value in carried.items()))
-        if GRACEFUL in self.enabled:
-            self._files[f"/etc/systemd/system/{GRACEFUL}"] = (
+        if cluster.scenario.graceful_ceph:
+            self.enabled.add(CEPH_SHUTDOWN)
+            self._files[f"{UNITS}/{CEPH_SHUTDOWN}"] = (
+                b"[Service]\nType=oneshot\nExecStart=true\nExecStop=/opt/bin/graceful-shutdown.sh --ceph\n"
+            )
+        if ETCD_SHUTDOWN in self.enabled:
+            self._files[f"/etc/systemd/system/{ETCD_SHUTDOWN}"] = (
                 b"[Service]\nType=oneshot\nExecStart=true\n"
             )
         self._shell = Shell(
@@ -111,6 +129,17 @@ class PretendHost:
             self.write_file,
             cluster.note_unknown,
         )
+
+    def store_daemon_ends(self) -> None:
+        """What requires it ends too: on a host that leaves Ceph at shutdown, Ceph's data goes with it."""
+        drop_in = self.read_file(f"{UNITS}/{CEPH_SHUTDOWN}.d/50-deiswizard.conf") or b""
+        if CEPH_SHUTDOWN in self.enabled and b"ExecStop=\n" not in drop_in:
+            self.data_containers.pop(DAEMON_DATA, None)
+
+    @property
+    def _has_store(self) -> bool:
+        scenario = self.cluster.scenario
+        return scenario.platform and not scenario.stateless
 
     def _cloudinit(self) -> str:
         """What cloudinit writes for etcd2 at every boot."""
@@ -126,11 +155,16 @@ class PretendHost:
         """Whether a disk of its own is mounted there: what etcd has on AWS."""
         return path == "/media/etcd"
 
-    def _mounts(self) -> str:
+    def _mounts(self, *, is_there: bool) -> str:
         """CephFS where the store-volume runs."""
         scenario = self.cluster.scenario
         lines = MOUNTS.splitlines(keepends=True)
-        return "".join(lines if scenario.platform and scenario.store_mount else lines[:1])
+        has = is_there and scenario.store_mount and not scenario.stateless
+        return "".join(lines if has else lines[:1])
+
+    def mount(self, *, is_there: bool) -> None:
+        """The store-volume has started or ended here."""
+        self.write_file("/proc/mounts", self._mounts(is_there=is_there).encode())
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -205,6 +239,8 @@ class PretendHost:
             "SSH_CONNECTION": f"{self._peer()} 50122 {self.address} 22",
         }
         process = Process([], out, err, stdin, environ, gone, self.cluster.speed)
+        if gate := self.gates.get(command):
+            gate.wait()
         return self._shell.run(command, process)
 
     def _peer(self) -> str:
@@ -232,8 +268,12 @@ class PretendHost:
             return lambda *args: EtcdHandler(self.cluster, self, *args)
         if port == 2375 and self.engine_runs:
             return lambda *args: DockerHandler(self, *args)
+        if (component := components.SERVED.get(port)) and self in components.hosts(
+            self.cluster, component
+        ):
+            return lambda *args: components.Health(self.cluster, component, *args)
         if port == GATEWAY_PORT and self in self.cluster.placement.get(GATEWAY, []):
-            return lambda *args: S3Handler(self, *args)
+            return lambda *args: GatewayHandler(self, *args)
         return None
 
     def handler_for_socket(self, path: str) -> Callable[..., Handler] | None:

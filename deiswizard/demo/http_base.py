@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,11 +90,26 @@ def serve_on(make: Callable[..., Handler], connection: Any, *, waits: bool = Fal
         threading.Thread(target=work, name="pretend-http", daemon=True).start()
 
 
-class LoopbackServer:
-    """The same handler on a real port of 127.0.0.1."""
+class _Server(ThreadingHTTPServer):
+    """The handshake, where there is one, is made in the connection's own thread."""
 
-    def __init__(self, make: Callable[..., Handler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), make)
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.tls is not None:
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:
+                return
+        super().finish_request(request, client_address)
+
+
+class LoopbackServer:
+    """The same handler on a real port of 127.0.0.1, with TLS where a context is given."""
+
+    def __init__(self, make: Callable[..., Handler], tls: ssl.SSLContext | None = None) -> None:
+        self._server = _Server(("127.0.0.1", 0), make)
+        self._server.tls = tls
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(

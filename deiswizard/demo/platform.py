@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from deiswizard.demo.etcd_store import HEARTBEAT_TTL
+
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
     from deiswizard.demo.host import PretendHost
@@ -33,6 +35,19 @@ MOUNTS = """\
 /dev/sda9 / ext4 rw,relatime 0 0
 10.21.2.11:6789,10.21.2.12:6789:/ /var/lib/deis/store ceph rw,relatime,name=admin,secret=<hidden> 0 0
 """
+GATEWAY = {
+    "/deis/store/gateway/accessKey": "PRETENDACCESSKEY0000",
+    "/deis/store/gateway/secretKey": "pretend-gateway-secret",
+}
+OUTSIDE_PASSWORD = "outside-secret"
+STATELESS = {
+    "/deis/database/port": "5432",
+    "/deis/registry/s3accessKey": "AKIADEMO",
+    "/deis/registry/s3secretKey": OUTSIDE_PASSWORD,
+    "/deis/store/gateway/placeholder": "kept for the registry",
+}
+"""What a platform without Ceph has been given by its operator."""
+
 METADATA = {"controlPlane": "true", "dataPlane": "true", "routerMesh": "true"}
 
 
@@ -116,11 +131,12 @@ def fill(cluster: PretendCluster) -> None:
         "/deis/database/engine": "postgresql_psycopg2",
         "/deis/database/name": "deis",
         "/deis/database/user": "deis",
-        "/deis/database/password": "pretend-database-password",
+        "/deis/database/password": OUTSIDE_PASSWORD
+        if scenario.stateless
+        else "pretend-database-password",
         "/deis/registry/protocol": "http",
         "/deis/logs/drain": "",
-        "/deis/store/gateway/accessKey": "PRETENDACCESSKEY0000",
-        "/deis/store/gateway/secretKey": "pretend-gateway-secret",
+        **(STATELESS if scenario.stateless else GATEWAY),
         **scenario.keys,
     }
     for key, value in settings.items():
@@ -204,6 +220,15 @@ def announce(cluster: PretendCluster, unit: str) -> None:
     if name and hosts:
         cluster.store.put(f"/deis/{name}/host", hosts[0].address, is_heartbeat=True)
         cluster.store.put(f"/deis/{name}/port", str(PORTS[name]), is_heartbeat=True)
+
+
+def silence(cluster: PretendCluster, unit: str) -> None:
+    """A component that runs nowhere has said where it is for the last time: what it said expires."""
+    name, ttl = COMPONENTS.get(unit), max(1, round(HEARTBEAT_TTL / cluster.speed))
+    for what in ("host", "port") if name else ():
+        key = f"/deis/{name}/{what}"
+        if cluster.store.is_heartbeat(key):
+            cluster.store.put(key, cluster.store.value(key) or "", ttl=ttl)
 
 
 def launch(cluster: PretendCluster, unit: str, target: str = "launched") -> None:

@@ -1,7 +1,8 @@
-"""The pretend store gateway: enough of S3, path style, for boto3 and s3cmd."""
+"""Enough of S3 for boto3 and s3cmd: the pretend store gateway, and what any pretend store answers."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
 import re
@@ -47,6 +48,35 @@ def first_buckets() -> dict[str, dict[str, bytes]]:
     return {"registry": registry, "db_wal": wal}
 
 
+STATUS = {"NoSuchBucket": 404, "InvalidRequest": 400, "PermanentRedirect": 301}
+MESSAGES = {
+    "InvalidRequest": "The authorization mechanism you have provided is not supported. Please use "
+    "AWS4-HMAC-SHA256."
+}
+
+
+def _md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
+
+
+class InParts(bytes):
+    """An object that was uploaded in parts."""
+
+    etag: str
+
+    def __new__(cls, parts: list[bytes]) -> InParts:
+        """Of its parts, in their order."""
+        made = super().__new__(cls, b"".join(parts))
+        digests = b"".join(hashlib.md5(part).digest() for part in parts)
+        made.etag = f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"
+        return made
+
+
+def etag_of(data: bytes) -> str:
+    """The MD5; of an upload in parts that of its parts' MD5s, and their number."""
+    return data.etag if isinstance(data, InParts) else hashlib.md5(data).hexdigest()
+
+
 class PretendStore:
     """The buckets, and uploads in parts that are not complete yet.
 
@@ -60,22 +90,30 @@ class PretendStore:
 
 
 class S3Handler(Handler):
-    """Answers for the gateway of a pretend cluster."""
+    """Answers for a store. Whose it is, and who may ask it, is a subclass's to say."""
 
-    def __init__(self, host: PretendHost, *args: object) -> None:
-        self._host = host
-        self._store = host.cluster.data_store
+    def __init__(self, store: PretendStore, speed: float, *args: object) -> None:
+        self._store = store
+        self._speed = speed
         super().__init__(*args)  # type: ignore[arg-type]
 
+    def refusal(self, bucket: str, key: str) -> str:
+        """S3's code for who may not ask this; empty: they may."""
+        raise NotImplementedError
+
+    def named(self, path: str) -> tuple[str, str]:
+        """Bucket and key: path style."""
+        bucket, _, key = path.lstrip("/").partition("/")
+        return bucket, key
+
     def respond(self) -> None:
-        """One request; who has not the key of now is refused."""
+        """One request."""
         body = self.body()
         url = urlsplit(self.path)
         query = {name: v[-1] for name, v in parse_qs(url.query, keep_blank_values=True).items()}
-        bucket, _, key = unquote(url.path).lstrip("/").partition("/")
-        access = self._host.cluster.store.value("/deis/store/gateway/accessKey") or ""
-        if f"AWS {access}:" not in self.headers.get("Authorization", ""):
-            self._refuse(403, "AccessDenied")
+        bucket, key = self.named(unquote(url.path))
+        if code := self.refusal(bucket, key):
+            self._refuse(STATUS.get(code, 403), code)
         elif not bucket:
             names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in self._store.buckets)
             self._say(
@@ -85,6 +123,8 @@ class S3Handler(Handler):
             self._bucket(bucket, query)
         elif bucket not in self._store.buckets:
             self._refuse(404, "NoSuchBucket")
+        elif (sent := self.headers.get("Content-MD5")) and sent != _md5(body):
+            self._refuse(400, "BadDigest")
         else:
             self._store.gate.wait()
             self._object(bucket, key, query, body)
@@ -94,7 +134,9 @@ class S3Handler(Handler):
         self.send(200, xml, {"Content-Type": "application/xml"})
 
     def _refuse(self, status: int, code: str) -> None:
-        self.send(status, f"<Error><Code>{code}</Code><Message></Message></Error>".encode())
+        words = MESSAGES.get(code, "")
+        body = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>".encode()
+        self.send(status, body, {"x-amz-bucket-region": "us-west-2"} if status == 301 else {})
 
     def _bucket(self, name: str, query: dict[str, str]) -> None:
         if self.command == "PUT":
@@ -115,7 +157,7 @@ class S3Handler(Handler):
         encode = quote if query.get("encoding-type") == "url" else escape
         items = "".join(
             f"<Contents><Key>{encode(key)}</Key><LastModified>{STAMP}</LastModified>"
-            f'<ETag>"{hashlib.md5(objects[key]).hexdigest()}"</ETag>'
+            f'<ETag>"{etag_of(objects[key])}"</ETag>'
             f"<Size>{len(objects[key])}</Size></Contents>"
             for key in shown
         )
@@ -143,27 +185,50 @@ class S3Handler(Handler):
             case "POST" if upload:
                 numbers = [int(n) for n in re.findall(rb"<PartNumber>(\d+)</PartNumber>", body)]
                 parts = uploads.pop(upload)
-                objects[key] = b"".join(parts[number] for number in numbers)
-                self._say("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+                objects[key] = InParts([parts[number] for number in numbers])
+                etag = f'<ETag>"{etag_of(objects[key])}"</ETag>'
+                self._say(f"<CompleteMultipartUploadResult>{etag}</CompleteMultipartUploadResult>")
             case "PUT":
                 objects[key] = body
-                self.send(200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
+                self.send(200, b"", {"ETag": f'"{etag_of(body)}"'})
+            case "DELETE" if upload:
+                uploads.pop(upload, None)
+                self.send(204, b"")
             case "DELETE":
                 objects.pop(key, None)
                 self.send(204, b"")
             case _ if key not in objects:
                 self._refuse(404, "NoSuchKey")
             case _:
-                self._give(objects[key])
+                self.give(objects[key])
 
-    def _give(self, data: bytes) -> None:
+    def begin(self, data: bytes) -> None:
+        """The head of an answer with an object."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
+        self.send_header("ETag", f'"{etag_of(data)}"')
         self.end_headers()
+
+    def give(self, data: bytes) -> None:
+        """An object."""
+        self.begin(data)
         if self.command == "HEAD":
             return
         for at in range(0, len(data), PIECE):
             piece = data[at : at + PIECE]
             self.wfile.write(piece)
-            time.sleep(len(piece) / BANDWIDTH / self._host.cluster.speed)
+            time.sleep(len(piece) / BANDWIDTH / self._speed)
+
+
+class GatewayHandler(S3Handler):
+    """The cluster's store gateway: who has not the key of now is refused."""
+
+    def __init__(self, host: PretendHost, *args: object) -> None:
+        self._keys = host.cluster.store
+        super().__init__(host.cluster.data_store, host.cluster.speed, *args)
+
+    def refusal(self, bucket: str, key: str) -> str:
+        """By the access key alone."""
+        access = self._keys.value("/deis/store/gateway/accessKey") or ""
+        is_known = f"AWS {access}:" in self.headers.get("Authorization", "")
+        return "" if is_known else "AccessDenied"

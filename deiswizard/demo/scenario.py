@@ -20,7 +20,7 @@ class Scenario(Frozen):
     ``metadata`` is what a host carries in fleet besides its planes. ``platform`` False: Deis is not
     installed yet; ``stateless``: it has no Ceph and no database of its own. ``members`` are how many hosts
     etcd's discovery made members (0: all); ``etcd_data`` is its data directory; ``graceful``: a host leaves
-    etcd when it is shut down. ``images`` says which images a host has: those of the components that run there, or all.
+    etcd when it is shut down, ``graceful_ceph``: Ceph. ``role`` is the hosts' instance role on EC2. ``images`` says which images a host has: those of the components that run there, or all.
     """
 
     title: str
@@ -36,6 +36,8 @@ class Scenario(Frozen):
     almost_full: tuple[str, ...] = ()
     etcd_data: str = "/var/lib/etcd2"
     graceful: bool = False
+    graceful_ceph: bool = False
+    role: str = ""
     wrong_release: dict[str, str] = Field(default_factory=dict)
     no_etcdctl: tuple[str, ...] = ()
     store_admin: bool = False

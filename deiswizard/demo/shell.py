@@ -2,7 +2,7 @@
 
 Knows ``;`` ``&&`` ``||`` ``|``, quotes, ``>`` ``>>`` ``<`` ``2>`` ``2>&1``, ``NAME=value`` before a
 command, ``$NAME``, ``${NAME#word}``, ``$(...)`` outside quotes, ``set -e`` and
-``for NAME in ...; do ...; done``. A command that does not exist answers 127, as in any shell.
+``for NAME in ...; do ...; done`` with ``break``. A command that does not exist answers 127, as in any shell.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ ERREXIT = "set -e"
 REDIRECT = re.compile(r"^\d?(>>|>|<)(&\d)?$")
 
 
+class BrokenLoopError(Exception):
+    """``break``: the loop around it ends."""
+
+
 class Shell:
     """One host's shell."""
 
@@ -61,7 +65,10 @@ class Shell:
 
     def run(self, text: str, process: Process) -> int:
         """Run a command line; the exit status of its last command."""
-        return self._run(_tokens(text), process)
+        try:
+            return self._run(_tokens(text), process)
+        except BrokenLoopError:  # there was no loop: nothing to leave, as in any shell
+            return 0
 
     def _loop(self, words: list[str], process: Process) -> int:
         """What stands between ``for`` and its ``done``."""
@@ -69,7 +76,10 @@ class Shell:
         status = 0
         for word in words[2 : start - 1]:
             process.environ[words[0]] = _plain(word, process.environ)
-            status = self._run(words[start + 1 :], process)
+            try:
+                status = self._run(words[start + 1 :], process)
+            except BrokenLoopError:
+                return 0
             if process.gone.is_set():
                 break
         return status
@@ -93,6 +103,8 @@ class Shell:
             operator = words[index] if index < len(words) else ";"
             index += 1
             runs = pending in (";", "&") or (pending == "&&") == (status == 0)
+            if runs and pipeline == [["break"]]:
+                raise BrokenLoopError
             if runs and any(pipeline):
                 status = self._pipeline(pipeline, process)
                 process.environ["?"] = str(status)

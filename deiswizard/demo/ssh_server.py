@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
-from deiswizard.demo.joining import join
+from deiswizard.cluster.joining import join
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster

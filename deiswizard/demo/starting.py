@@ -35,17 +35,24 @@ def _units(cluster: PretendCluster, name: str) -> list[str]:
     return [unit] if unit in planned else []
 
 
+def _without_logger(cluster: PretendCluster, name: str) -> list[str]:
+    found = _units(cluster, name)
+    return [u for u in found if name != "stateless-platform" or u != "deis-logger.service"]
+
+
 def _until_somewhere(cluster: PretendCluster, process: Process, unit: str) -> None:
     """Some machine reports it; for ever where none may."""
     while not cluster.fleet.states(unit) and not process.gone.is_set():
         process.sleep(PAUSE)
 
 
-def install(host: PretendHost, process: Process, name: str) -> int:
+def install(host: PretendHost, process: Process, name: str, routers: int = 3) -> int:
     """Of a unit that is there nothing is replaced, but it is stopped."""
     cluster = host.cluster
     flag = cluster.store.value(FLAG) or "false"
     for unit in _units(cluster, name):
+        if unit.startswith("deis-router@") and int(unit[12:].partition(".")[0]) > routers:
+            continue
         if flag not in (*TRUE, *FALSE):
             process.err(f'Error creating: strconv.ParseBool: parsing "{flag}": invalid syntax\n')
             continue
@@ -62,16 +69,16 @@ def install(host: PretendHost, process: Process, name: str) -> int:
 
 
 def stop(host: PretendHost, process: Process, name: str) -> int:
-    """Its units end."""
-    for unit in _units(host.cluster, name):
+    """Its units end; ``stateless-platform`` leaves logger (deis-facts 0.6)."""
+    for unit in _without_logger(host.cluster, name):
         if host.cluster.fleet.file(unit) is not None:
             host.cluster.fleet.aim(unit, "loaded")
     return 0
 
 
 def uninstall(host: PretendHost, process: Process, name: str) -> int:
-    """Its units are destroyed."""
-    for unit in _units(host.cluster, name):
+    """Its units are destroyed, except as in ``stop``."""
+    for unit in _without_logger(host.cluster, name):
         if host.cluster.fleet.file(unit) is not None:
             host.cluster.fleet.destroy(unit)
             process.out(f"{unit}: destroyed\n")
@@ -92,8 +99,5 @@ def start(host: PretendHost, process: Process, name: str) -> int:
             for key, value in GATEWAY_KEYS.items():
                 if cluster.store.value(f"/deis/store/gateway/{key}") is None:
                     cluster.store.put(f"/deis/store/gateway/{key}", value)
-        if unit == "deis-store-volume.service":
-            for machine in cluster.placement[unit]:
-                machine.write_file("/proc/mounts", platform.MOUNTS.encode())
         process.out(f"{unit}: loaded\n")
     return 0

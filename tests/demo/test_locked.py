@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from deiswizard.demo.cluster import PretendCluster
 from tests.builders import ANN
 from tests.demo.test_headless import flags
 from tests.flows.commands import begun
+from tests.flows.forked import Forked
 from tests.waiting import until
 
 MODE = "/deis/controller/registrationMode"
@@ -29,20 +29,27 @@ def pretend() -> Iterator[PretendCluster]:
 
 
 @pytest.fixture
-def other(pretend: PretendCluster, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def other(pretend: PretendCluster, tmp_path: Path) -> Iterator[Forked]:
     """Another wizard of the same operator, that has just taken the lock for a preseed."""
     log = tmp_path / "other.log"
     process = begun(log, "apply", "preseed", *flags(pretend), "--yes")
     try:
         until(lambda: bool(pretend.store.value(KEY)))
+        pulls(pretend, 0.3)
         yield process
     finally:
         process.kill()
         process.wait()
 
 
+def pulls(pretend: PretendCluster, speed: float) -> None:
+    """How fast they are from now on."""
+    for host in pretend.hosts:
+        host.engine.speed = speed
+
+
 def held_by_ann(pretend: PretendCluster) -> None:
-    pretend.store.put(KEY, value_of(ANN), ttl=60)
+    pretend.store.put(KEY, value_of(ANN), ttl=600)
 
 
 def owner_of(pretend: PretendCluster) -> str:
@@ -61,12 +68,12 @@ def test_check_tells_who_holds_the_lock(
     assert main(["check", *flags(pretend), "--json"]) == 2
     lock = json.loads(capsys.readouterr().out)["lock"]
     assert (lock["owner"], lock["doing"], lock["token"]) == ("ann@laptop", ANN.doing, "t1")
-    assert 50 < lock["expires"] <= 60
+    assert 500 < lock["expires"] <= 600
 
 
 def test_the_second_wizard_is_refused_and_told_by_whom(
     pretend: PretendCluster,
-    other: subprocess.Popen[bytes],
+    other: Forked,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["apply", "registration", *flags(pretend), "--yes", "--json"]) == 1
@@ -82,7 +89,7 @@ def test_the_second_wizard_is_refused_and_told_by_whom(
 
 def test_a_broken_lock_lets_the_second_run_and_stops_the_first(
     pretend: PretendCluster,
-    other: subprocess.Popen[bytes],
+    other: Forked,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -91,6 +98,7 @@ def test_a_broken_lock_lets_the_second_run_and_stops_the_first(
     assert main([*words, owner_of(pretend)]) == 0
     assert "was removed: by decision of" in capsys.readouterr().err
     assert pretend.store.value(MODE) == "admin_only"
+    pulls(pretend, 20.0)
     assert other.wait(LIMIT) == 1
     log = (tmp_path / "other.log").read_text()
     assert "stopped" in log and "no other step begins" in log
@@ -99,7 +107,7 @@ def test_a_broken_lock_lets_the_second_run_and_stops_the_first(
 
 def test_after_a_kill_the_next_run_of_the_same_operator_need_not_wait(
     pretend: PretendCluster,
-    other: subprocess.Popen[bytes],
+    other: Forked,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     other.kill()

@@ -97,3 +97,20 @@ def test_a_ttl_that_is_no_number_is_refused(etcd: EtcdAdapter) -> None:
     status, text, _ = etcd.request("PUT", f"/v2/keys{KEY}", value="x", ttl="soon")
     assert status == 400 and json.loads(text)["errorCode"] == 203
     assert etcd.get(KEY) is None
+
+
+def test_a_member_that_is_busy_for_a_moment_is_healthy() -> None:
+    """Each is asked at what it advertises; all of them lead to the first here."""
+    with PretendCluster.start("three", speed=50) as cluster:
+        url = urlsplit(cluster.etcd_url)
+
+        def channel(*_: object) -> socket.socket:
+            return socket.create_connection((url.hostname, url.port))
+
+        adapter = EtcdAdapter(channel, channel)
+        for blinks, healthy in ((2, True), (1000, False)):
+            cluster.hosts[0].etcd.blinks = blinks
+            facts = adapter.facts()
+            assert [member.healthy for member in facts.members] == [healthy] * 3
+            assert cluster.hosts[0].etcd.blinks in (0, 1000 - 3 * 3)
+        adapter.close()

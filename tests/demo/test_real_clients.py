@@ -180,7 +180,7 @@ def test_serve_prints_how_to_reach_it_and_ends_when_asked() -> None:
     assert found.returncode == 2, found.stderr
     assert len(json.loads(found.stdout)["hosts"]) == 5
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", scenario.names())

@@ -1,0 +1,1 @@
+"""Running without Ceph."""

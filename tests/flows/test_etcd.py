@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deiswizard.cluster import etcd_host
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.inventory import save_target
 from tests.flows.checks import answers, assert_status
 from tests.flows.clusters import Pretended
-from tests.flows.commands import LIMIT, deiswizard
+from tests.flows.commands import deiswizard, said_by
 
 HOSTS = tuple(f"deis-{n}" for n in range(1, 6))
 THREE = {"deis-1", "deis-2", "deis-3"}
@@ -43,21 +43,15 @@ def is_whole(five: Pretended, expected: set[str]) -> bool:
     """Exactly these are members and alive, all others are proxies."""
     state = five.cluster.etcd.members
     roles = {host.name: host.etcd.mode for host in five.cluster.hosts}
-    wanted = {name: "member" if name in expected else "proxy" for name in HOSTS}
+    wanted = {name: "member" if name in expected else "proxy" for name in roles}
     return members(five) == expected and len(state.voters) == len(expected) and roles == wanted
 
 
 def killed(five: Pretended, folder: Path, step: str, moment: str, way: str = "there") -> None:
     target = folder / "target.json"
     save_target(target, five.target())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.flows.etcd_killed_at", step, moment, str(target), way],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        cwd=Path(__file__).parent.parent.parent,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    done = said_by("tests.flows.etcd_killed_at", step, moment, str(target), way)
+    assert done.code == -signal.SIGKILL, done.err
 
 
 def test_from_to_do_to_ok_and_back(five: Pretended, tmp_path: Path) -> None:
@@ -73,6 +67,46 @@ def test_from_to_do_to_ok_and_back(five: Pretended, tmp_path: Path) -> None:
     assert back.code == 0, back.err
     assert is_whole(five, set(HOSTS))
     assert_status(five, "etcd", "to do")
+
+
+def test_a_member_that_blinks_is_asked_again_and_one_that_is_not_healthy_is_told(
+    five: Pretended,
+) -> None:
+    """A busy disk makes /health false for a moment; both who ask for it ask once more, each by itself."""
+    etcd = five.cluster.hosts[4].etcd
+    etcd.blinks = 1
+    assert_status(five, "etcd", "to do")
+    assert not etcd.blinks, "it was asked in that moment"
+    etcd.blinks = 1
+    out: list[str] = []
+    asked = etcd_host.command()
+    five.cluster.hosts[4].execute(asked, out.append, out.append, b"", threading.Event())
+    assert etcd_host.parse("deis-5", asked, "".join(out)).is_healthy and not etcd.blinks
+    etcd.blinks = 1000
+    assert_status(five, "etcd", "at risk")
+
+
+def test_fifty_hosts_from_partly_to_ok_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five members, and 45 proxies that discovery made by accident: three members, and proxies that stay so."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with PretendCluster.start("fifty", speed=Pretended.fast) as cluster:
+        fifty = Pretended(cluster)
+        before = {host.name: host.etcd.mode for host in cluster.hosts}
+        voters = members(fifty)
+        assert_status(fifty, "etcd", "partly")
+        chosen = answers(tmp_path, "etcd:\n  members: [deis-1, deis-2, deis-3]\n")
+        done = deiswizard("apply", "etcd", "-a", chosen, "--yes", *fifty.flags())
+        assert done.code == 0, done.err
+        assert is_whole(fifty, THREE)
+        assert_status(fifty, "etcd", "ok")
+        back = deiswizard("undo", "last", "--yes", *fifty.flags())
+        assert back.code == 0, back.err
+        assert members(fifty) == voters
+        assert {host.name: host.etcd.mode for host in cluster.hosts} == before
+        assert_status(fifty, "etcd", "partly")
+        assert cluster.unknown_commands == ()
 
 
 def test_a_bad_answer_is_one_sentence(five: Pretended, tmp_path: Path) -> None:
@@ -102,6 +136,8 @@ def test_a_plan_made_before_somebody_changed_the_members_is_refused(
         ("remove:deis-4", "after"),
         ("switch:deis-4", "during"),
         ("settled:deis-4", "before"),
+        ("switch:deis-5", "before"),
+        ("switch:deis-5", "during"),
     ],
 )
 @pytest.mark.parametrize("then", ["resume", "undo"])
@@ -117,7 +153,12 @@ def test_killed_anywhere_it_goes_on_or_is_taken_back(
 
 @pytest.mark.parametrize(
     ("step", "moment"),
-    [("add:deis-5", "during"), ("add:deis-5", "after"), ("switch:deis-5", "during")],
+    [
+        ("add:deis-5", "during"),
+        ("add:deis-5", "after"),
+        ("switch:deis-5", "during"),
+        ("switch:deis-4", "during"),
+    ],
 )
 def test_a_way_back_that_was_killed_goes_on(
     five: Pretended, tmp_path: Path, step: str, moment: str

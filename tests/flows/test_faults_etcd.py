@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from deiswizard.plan.step import WriteKeyStep
 from deiswizard.run import events as e
 from deiswizard.run.context import Context
 from deiswizard.run.execute import execute
+from deiswizard.run.folders import list_runs
 from deiswizard.session import Session
 from deiswizard.vocabulary import Danger, StepStatus
 from tests.flows.checks import answers
 from tests.flows.clusters import MODE_KEY, Real
-from tests.flows.commands import deiswizard
+from tests.flows.commands import deiswizard, deiswizard_anew
 from tests.flows.running import layers_of, running
 from tests.lab.lab import Lab
 
@@ -72,13 +74,13 @@ def test_a_write_that_met_no_majority_is_looked_for_until_it_is_known(
     step = WriteKeyStep(id="w", title="w", key=KEY, value="new", expect=0, danger=Danger.WRITE)
     others = [real.lab.host(name) for name in ("deis-2", "deis-3")]
     for host in others:
-        host.run("systemctl", "kill", "-s", "STOP", "etcd2.service")
+        host.freeze_etcd()
 
     def hear(event: e.Event) -> None:
         told.append(event)
         if isinstance(event, e.WaitPolled):
             for host in others:
-                host.run("systemctl", "kill", "-s", "CONT", "etcd2.service")
+                host.thaw_etcd()
 
     context = Context(
         session.access, hear, {}, threading.Event(), threading.Event(), lambda *_: "unit"
@@ -102,10 +104,12 @@ def test_a_clock_that_is_ten_minutes_off_changes_nothing(
         f"import time\nright = time.time\ntime.time = lambda: right() + {60 * minutes}\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    done = deiswizard("apply", "registration", "--yes", *real.flags())
+    done = deiswizard_anew("apply", "registration", "--yes", *real.flags())
     assert done.code == 0, done.err
     assert real.value(MODE_KEY) == "admin_only"
     monkeypatch.delenv("PYTHONPATH")
+    begun_at = time.mktime(time.strptime(list_runs()[0].name[:15], "%Y%m%d-%H%M%S"))
+    assert abs(begun_at - time.time() - 60 * minutes) < 300, "its clock was wrong indeed"
     began = deiswizard("show", "last", "--json")
     assert '"status": "done"' in began.out
     back = deiswizard("undo", "last", "--yes")

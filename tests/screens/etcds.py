@@ -61,6 +61,7 @@ def midway(plan: Plan) -> list[e.Event]:
     ]
     out += [e.StepStarted(at=NOW + 4, step="remove:deis-4"), _removed(NOW + 5, 4)]
     out.append(e.StepFinished(at=NOW + 5, step="remove:deis-4", status=StepStatus.DONE))
+    out.append(e.StepFinished(at=NOW + 5, step="out:deis-4", status=StepStatus.DONE))
     out.append(e.StepStarted(at=NOW + 5, step="switch:deis-4"))
     out.append(e.StepFinished(at=NOW + 7, step="switch:deis-4", status=StepStatus.DONE))
     out.append(e.StepStarted(at=NOW + 7, step="works:deis-4"))

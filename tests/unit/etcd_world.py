@@ -16,6 +16,7 @@ from deiswizard.recommendations.etcd import declaration as etcd
 from deiswizard.recommendations.etcd.choices import EtcdChoices
 from deiswizard.run import events as e
 from deiswizard.run import membership
+from deiswizard.run.journal import read_journal
 from deiswizard.run.runner import Run
 from deiswizard.run.state import RunState
 from deiswizard.run.undo import undo_plan
@@ -38,7 +39,11 @@ def quickened(plan: Plan) -> Plan:
         )
         return stage.model_copy(update={"steps": steps})  # type: ignore[attr-defined]
 
-    stages = [stage for stage in plan.stages if not stage.id.startswith("backup")]
+    stages = [
+        stage
+        for stage in plan.stages
+        if not stage.id.startswith("backup") or stage.steps[0].id == "backup:fresh"
+    ]
     return plan.model_copy(
         update={"stages": tuple(map(quick, stages)), "undo": tuple(map(quick, plan.undo))}
     )
@@ -68,11 +73,24 @@ class EtcdWorld:
         run.start()
         return run
 
-    def made(self, plan: Plan, *hear: Hear, earlier: Sequence[e.Event] = ()) -> Run:
+    def made(self, plan: Plan, *hear: Hear) -> Run:
         """A run that has not begun."""
         folder = self._folder / f"20261122-{next(self._numbers):06d}"
         folder.mkdir()
-        run = Run(plan, self.direct, folder=folder, earlier=earlier)
+        return self._heard(Run(plan, self.direct, folder=folder), hear)
+
+    def again(self, run: Run, *hear: Hear) -> Run:
+        """A run that was cut off, to be taken up again as ``resume`` does: in its own folder."""
+        earlier = list(read_journal(run.folder))
+        return self._heard(Run(run.plan, self.direct, folder=run.folder, earlier=earlier), hear)
+
+    def start_again(self, run: Run, *hear: Hear) -> Run:
+        """Take it up again, and begin."""
+        again = self.again(run, *hear)
+        again.start()
+        return again
+
+    def _heard(self, run: Run, hear: Sequence[Hear]) -> Run:
         for one in hear:
             run.hub.subscribe(one)
         return run

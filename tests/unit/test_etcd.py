@@ -12,44 +12,23 @@ from deiswizard.plan import preview
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script import script
-from deiswizard.plan.step import UploadStep
-from deiswizard.recommendations.base import Assessment
 from deiswizard.recommendations.etcd import declaration as etcd
-from deiswizard.recommendations.etcd.choices import EtcdChoices, advised, defaults
-from deiswizard.recommendations.etcd.facts import FRESH_SECONDS, view
+from deiswizard.recommendations.etcd.choices import EtcdChoices, advised
+from deiswizard.recommendations.etcd.facts import view
 from deiswizard.run import events as e
 from deiswizard.run.runner import Run
 from deiswizard.vocabulary import RunStatus, Status
-from tests.unit.etcd_world import EtcdWorld, fifty, five, quick, quickened
+from tests.unit.etcd_judging import (
+    ALL,
+    THREE,
+    findings,
+    judged,
+    problems,
+)
+from tests.unit.etcd_world import EtcdWorld, fifty, five, quick
 from tests.unit.runs import ended
 
 __all__ = ["fifty", "five", "quick"]
-ALL = ("deis-1", "deis-2", "deis-3", "deis-4", "deis-5")
-THREE = ALL[:3]
-
-
-def judged(world: EtcdWorld) -> Assessment:
-    return etcd.RECOMMENDATION.assess(world.direct.look())
-
-
-def findings(world: EtcdWorld) -> str:
-    return "\n".join(finding.what for finding in judged(world).findings)
-
-
-def problems(world: EtcdWorld, *members: str, **more: str) -> str:
-    chosen = EtcdChoices.model_validate({"members": members, **more})
-    found = etcd.RECOMMENDATION.check_choices(world.direct.look(), chosen)
-    return "\n".join(problem.what for problem in found if problem.blocks)
-
-
-def as_dead_voter(world: EtcdWorld, name: str) -> None:
-    """The wrong order: a member's data moved away, a proxy started, nothing removed."""
-    host = world.host(name)
-    host.etcd.stop()
-    for path in host.below(f"{host.etcd.data_dir}/member"):
-        host.remove_file(path)
-    host.etcd.files_of_proxy([world.host("deis-1").peer_url])
-    host.etcd.start()
 
 
 def test_five_members_become_three_and_two_proxies_and_are_five_again(five: EtcdWorld) -> None:
@@ -102,52 +81,6 @@ def test_the_leader_leaves_last(five: EtcdWorld) -> None:
     assert five.do(plan).status is RunStatus.DONE
 
 
-def test_a_dead_voter_behind_a_proxy_is_found_leaves_first_and_its_host_stays_a_proxy(
-    five: EtcdWorld,
-) -> None:
-    as_dead_voter(five, "deis-2")
-    shell = five.direct.host("deis-1").run("etcdctl cluster-health").out
-    assert "unhealthy" not in shell and "unreachable" not in shell, "etcd itself cannot tell"
-    found = judged(five)
-    assert found.status is Status.AT_RISK and "deis-2: a voter is dead" in findings(five)
-    assert "deis-2" not in advised(view(five.direct.look()))
-    assert "its member is not healthy" in problems(five, *THREE)
-    plan = five.plan()
-    removals = [step.host for step in plan.steps if isinstance(step, RemoveMemberStep)]
-    assert removals[0] == "deis-2" and "what was dead stays away" in plan.impact.undo
-    assert five.do(plan).status is RunStatus.DONE
-    assert judged(five).status is Status.OK, findings(five)
-
-
-def test_a_host_that_is_gone_is_taken_from_the_list_and_mended_when_it_is_back(
-    five: EtcdWorld,
-) -> None:
-    five.host("deis-5").is_down = True
-    plan = five.plan("deis-1", "deis-2", "deis-3")
-    assert "deis-5 does not answer and is only taken from the list" in "\n".join(plan.impact.notes)
-    assert five.do(plan).status is RunStatus.DONE and five.voters == set(THREE)
-    five.host("deis-5").is_down = False
-    five.host("deis-5").reboot()
-    assert "holds a member's data and is no member" in findings(five)
-    assert five.do(five.plan()).status is RunStatus.DONE
-    assert judged(five).status is Status.OK, findings(five)
-
-
-def test_a_voter_that_lives_on_a_host_that_cannot_be_asked_is_not_removed(five: EtcdWorld) -> None:
-    """Its key has changed, say: it would be left without etcd."""
-    snapshot = five.direct.look()
-    answers = tuple(a for a in snapshot.answers if (a.id, a.host) != ("etcd.host", "deis-5"))
-    blind = snapshot.model_copy(update={"answers": answers})
-    found = etcd.RECOMMENDATION.check_choices(blind, EtcdChoices(members=THREE))
-    assert "deis-5 cannot be asked, but its etcd may be alive" in "\n".join(p.what for p in found)
-
-
-def test_two_dead_voters_are_not_removed_one_after_the_other(five: EtcdWorld) -> None:
-    as_dead_voter(five, "deis-2")
-    as_dead_voter(five, "deis-4")
-    assert "more than one member is dead" in problems(five, "deis-1", "deis-3", "deis-5")
-
-
 def test_a_member_that_never_started_is_found_and_nothing_is_added_beside_it(
     five: EtcdWorld,
 ) -> None:
@@ -185,6 +118,58 @@ def test_a_read_only_proxy_is_found_and_made_to_write(five: EtcdWorld) -> None:
     plan = five.plan()
     assert "read-only proxy" in preview.as_text(plan, "changes")
     assert five.do(plan).status is RunStatus.DONE and five.roles["deis-5"] == "proxy"
+
+
+def know_nobody(world: EtcdWorld, name: str) -> None:
+    """A proxy whose members were all replaced while it was away."""
+    host = world.host(name)
+    host.etcd.stop()
+    host.etcd.files_of_proxy(["http://10.21.2.99:2380"])
+    host.etcd.start()
+
+
+def test_a_proxy_that_knows_no_member_of_now_is_found_and_starts_as_one_of_these(
+    five: EtcdWorld,
+) -> None:
+    """It was away while all members that it knew were replaced: it answers 503, and looks like a proxy."""
+    before = five.direct.look()
+    five.do(five.plan())
+    know_nobody(five, "deis-5")
+    found = judged(five)
+    assert found.status is Status.AT_RISK, found
+    assert "deis-5: a proxy of none of the members (it knows nobody)" in findings(five)
+
+    def checked() -> tuple[bool | None, str]:
+        checks = etcd.RECOMMENDATION.verify(before, five.direct.look(), EtcdChoices(members=THREE))
+        return next((c.ok, c.evidence) for c in checks if "passes on" in c.title)
+
+    assert checked() == (False, "1 of 2: deis-4; not deis-5")
+    assert five.do(five.plan()).status is RunStatus.DONE
+    assert judged(five).status is Status.OK, findings(five)
+    assert checked() == (True, "2 of 2: deis-4, deis-5")
+    assert any(
+        re.search(r"etcd2-before-\S+/proxy/cluster$", path) for path in five.host("deis-5").files()
+    )
+
+
+def test_where_no_member_lives_the_proxies_are_not_to_blame(five: EtcdWorld) -> None:
+    """A proxy lists no member that it could not reach a moment ago."""
+    five.do(five.plan())
+    know_nobody(five, "deis-5")
+    seen = five.direct.look()
+    assert view(seen).by_name["deis-5"].is_cut_off
+    dead = tuple(m.model_copy(update={"healthy": False}) for m in seen.etcd.members)
+    lost = seen.model_copy(update={"etcd": seen.etcd.model_copy(update={"members": dead})})
+    assert not view(lost).by_name["deis-5"].is_cut_off
+
+
+def test_a_proxy_that_knows_one_member_follows_the_others(five: EtcdWorld) -> None:
+    five.do(five.plan())
+    host = five.host("deis-5")
+    host.etcd.stop()
+    host.etcd.files_of_proxy([five.host("deis-1").peer_url, "http://10.21.2.99:2380"])
+    host.etcd.start()
+    assert judged(five).status is Status.OK, findings(five)
 
 
 def test_proxies_by_accident_are_made_to_stay_proxies_without_a_restart(fifty: EtcdWorld) -> None:
@@ -238,25 +223,6 @@ def test_without_quorum_no_change_is_planned(five: EtcdWorld) -> None:
     assert "lost its quorum" in problems(five, "deis-3", "deis-4", "deis-5")
 
 
-def test_an_old_backup_is_no_backup(five: EtcdWorld) -> None:
-    assert "no verified backup" in problems(five, *THREE, backup="have")
-    assert "where to is missing" in problems(five, *THREE, folder=" ")
-    assert FRESH_SECONDS == 86_400
-
-
-def test_the_backup_comes_before_the_first_change(five: EtcdWorld) -> None:
-    snapshot = five.direct.look()
-    plan = etcd.RECOMMENDATION.plan(snapshot, EtcdChoices(members=THREE, folder="/tmp/b"))
-    ids = [step.id for step in plan.steps]
-    assert ids.index("backup:member") < ids.index("verify:etcd") < ids.index("guard:deis-4")
-    copies = [
-        text
-        for text in preview.as_text(plan, "commands").splitlines()
-        if "backup --data-dir" in text
-    ]
-    assert copies and "/var/lib/etcd2 --backup-dir /var/lib/etcd2-backup-" in copies[0]
-
-
 def test_control_plane_hosts_are_advised_first(five: EtcdWorld) -> None:
     snapshot = five.direct.look()
     central = {"deis-2", "deis-4", "deis-5"}
@@ -305,50 +271,49 @@ def test_the_script_by_hand_asks_every_member_on_its_own_host(five: EtcdWorld) -
     assert text.index("member remove") < text.index("systemctl stop etcd2.service")
 
 
-def lose_quorum_to_unstarted(world: EtcdWorld) -> None:
-    """Two voters, one more that never started, and a mistyped URL (deis-facts 14)."""
-    etcd_of = world.cluster.etcd
-    for name in ALL[2:]:
-        host = world.host(name)
-        etcd_of.remove(next(v.id for v in etcd_of.members.listed() if v.peer_url == host.peer_url))
-        for path in host.below(f"{host.etcd.data_dir}/member"):
-            host.remove_file(path)
-        host.etcd.files_of_proxy([world.host("deis-1").peer_url])
-        host.etcd.start()
-    for url in (world.host("deis-3").peer_url, "http://10.21.2.99:2380"):
-        etcd_of.members.joined_at = float("-inf")
-        etcd_of.add(url)
+def test_checks_say_what_is_and_what_is_not(five: EtcdWorld) -> None:
+    before = five.direct.look()
+    chosen = EtcdChoices(members=THREE)
+
+    def evidence() -> dict[str, tuple[bool | None, str]]:
+        found = etcd.RECOMMENDATION.verify(before, five.direct.look(), chosen)
+        return {check.title: (check.ok, check.evidence) for check in found}
+
+    proxies, lasting = (
+        "every other host is a proxy by its own data",
+        "they are read-write proxies after a reboot, too",
+    )
+    assert evidence()[proxies] == (False, "0 of 2; not deis-4, deis-5")
+    assert five.do(five.plan()).status is RunStatus.DONE
+    assert evidence()[proxies] == evidence()[lasting] == (True, "2 of 2: deis-4, deis-5")
+    units = evidence()["Deis's units run as before"]
+    assert units[0] and re.fullmatch(r"\d+ units as before", units[1])
 
 
-def test_a_quorum_that_was_lost_to_members_that_never_started_is_brought_back(
+def test_a_unit_of_every_host_that_died_on_one_is_told_and_one_that_moved_is_not(
     five: EtcdWorld,
 ) -> None:
-    lose_quorum_to_unstarted(five)
-    assert not five.has_quorum
-    found = judged(five)
-    assert found.status is Status.AT_RISK
-    assert "deis-3 never started, and can be started" in "\n".join(f.do for f in found.findings)
-    snapshot = five.direct.look()
-    chosen = defaults(snapshot)
-    assert chosen.start_missing
-    plan = quickened(etcd.RECOMMENDATION.plan(snapshot, chosen))
-    upload = next(step for step in plan.steps if isinstance(step, UploadStep))
-    for url in ("http://10.21.2.11:2380", "http://10.21.2.13:2380", "http://10.21.2.99:2380"):
-        assert url in upload.content, "all that are listed are named"
-    state = five.do(plan)
-    assert state.status is RunStatus.DONE, state.said
-    assert five.has_quorum and five.voters == set(THREE)
-    assert all(
-        check.ok for check in etcd.RECOMMENDATION.verify(snapshot, five.direct.look(), chosen)
+    before = five.direct.look()
+    state = next(s for s in before.unit_states if s.unit == "deis-publisher.service")
+    on, other = state.machine_id, next(h for h in before.hosts if h.machine_id != state.machine_id)
+    assert next(u for u in before.units if u.name == state.unit).is_global
+
+    def checked(**update: object) -> tuple[bool | None, str]:
+        states = tuple(
+            s.model_copy(update=update) if (s.unit, s.machine_id) == (unit, at) else s
+            for s in before.unit_states
+        )
+        after = before.model_copy(update={"unit_states": states})
+        checks = etcd.RECOMMENDATION.verify(before, after, EtcdChoices(members=THREE))
+        return next((c.ok, c.evidence) for c in checks if "units run" in c.title)
+
+    unit, at = state.unit, on
+    host = next(h.name for h in before.hosts if h.machine_id == on)
+    assert checked(active="failed", sub="failed") == (
+        False,
+        f"stopped since: {unit} on {host}",
     )
-    assert [v.peer_url for v in five.cluster.etcd.members.listed() if not v.name] == []
-
-
-def test_there_is_no_such_way_out_where_members_are_only_down(five: EtcdWorld) -> None:
-    for name in THREE:
-        five.host(name).etcd.stop()
-    snapshot = five.direct.look()
-    assert not defaults(snapshot).start_missing
-    chosen = EtcdChoices(members=THREE, start_missing=True)
-    (problem,) = etcd.RECOMMENDATION.check_choices(snapshot, chosen)
-    assert problem.field == "start_missing"
+    unit = "deis-controller.service"
+    at = next(s.machine_id for s in before.unit_states if s.unit == unit)
+    assert checked(machine_id=other.machine_id)[0], "fleet may move it"
+    assert checked(active="failed", sub="failed") == (False, f"stopped since: {unit}")

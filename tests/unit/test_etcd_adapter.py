@@ -25,6 +25,7 @@ from deiswizard.run.lock import RunLock
 from tests.recordings import FLEET, recording
 from tests.sshd import free_port
 from tests.unit.memory_cluster import MemoryCluster, command
+from tests.waiting import until
 
 ETCD = shutil.which("etcd")
 
@@ -54,12 +55,13 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdAdapter]:
         "here",
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(ServiceError):
                 if adapter.facts().leader:
                     break
             assert time.monotonic() < deadline
+            time.sleep(0.02)
         yield adapter
     finally:
         adapter.close()
@@ -159,6 +161,7 @@ def test_a_tree_has_every_leaf_and_an_absent_one_is_empty(etcd: EtcdAdapter) -> 
 
 
 def test_the_one_member_leads_and_is_healthy(etcd: EtcdAdapter) -> None:
+    until(lambda: bool(etcd.facts().healthy), why="its member is not healthy")
     facts = etcd.facts()
     (member,) = facts.members
     assert member.is_leader and member.healthy and facts.healthy
@@ -180,7 +183,7 @@ def test_changes_are_seen_and_waiting_can_be_stopped(etcd: EtcdAdapter) -> None:
     thread.start()
     etcd.put("/watched/a", "2", expect=None)
     etcd.put("/watched/b", "3", expect=None)
-    thread.join(20)
+    thread.join(90)
     assert seen == [("set", "2"), ("set", "3")]
     quiet = threading.Event()
     thread = threading.Thread(
@@ -188,7 +191,7 @@ def test_changes_are_seen_and_waiting_can_be_stopped(etcd: EtcdAdapter) -> None:
     )
     thread.start()
     quiet.set()
-    thread.join(10)
+    thread.join(90)
     assert not thread.is_alive()
 
 
@@ -213,17 +216,18 @@ def test_locks_exclude_each_other_and_stay_while_their_wizards_live(
     etcd: EtcdAdapter, tmp_path: Path
 ) -> None:
     told: list[Event] = []
-    first = lock_on(etcd, tmp_path / "one", told, ttl=2)
+    first = lock_on(etcd, tmp_path / "one", told, ttl=8)
     first.acquire()
     begun = etcd.get(KEY)
     assert begun is not None and begun.ttl is not None
     deadline = time.monotonic() + 60
     renewed = 0
-    while renewed < 6:  # at half a second each: longer than the TTL
+    while renewed < 5:  # at two seconds each: longer than the TTL
         now = etcd.get(KEY)
         assert now is not None, "it ran out although its wizard lives"
         renewed, begun = renewed + (now.index != begun.index), now
         assert time.monotonic() < deadline
+        time.sleep(0.02)
     second = lock_on(etcd, tmp_path / "two", told)
     with pytest.raises(LockedError, match="one"):
         second.acquire()

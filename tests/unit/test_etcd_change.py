@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from deiswizard.cluster.access import EtcdAccess
 from deiswizard.demo.host import PretendHost
-from deiswizard.errors import LinkError, ServiceError
+from deiswizard.errors import LinkError, ServiceError, WizardError
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
+from deiswizard.plan.plan import Plan
 from deiswizard.run import events as e
 from deiswizard.run import membership
+from deiswizard.run.runner import Run
 from deiswizard.run.undo import undo_plan
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.unit.etcd_world import EtcdWorld, five, quick, quickened
+from tests.unit.memory_cluster import LIMIT
+from tests.unit.runs import ended
 
 __all__ = ["five", "quick"]
 
@@ -103,6 +108,48 @@ def test_lost_quorum_before_a_removal_stops_it_with_nothing_sent(five: EtcdWorld
     for host in five.cluster.hosts:
         host.is_down = False
     assert len(five.voters) == 5, "nothing of it is applied later"
+
+
+@pytest.mark.parametrize("error", [LinkError("deis-1", "it broke"), ServiceError("no answer")])
+def test_nothing_is_sent_when_the_hosts_could_not_be_asked_right_before(
+    five: EtcdWorld, monkeypatch: pytest.MonkeyPatch, error: WizardError
+) -> None:
+    """The first look breaks off, and the next would find a member that is ill by then."""
+    asked = membership.with_majority
+    breaks: list[WizardError] = []
+
+    def broken(etcd: EtcdAccess) -> None:
+        if breaks:
+            raise breaks.pop()
+        asked(etcd)
+
+    def hear(event: e.Event) -> None:
+        if isinstance(event, e.StepStarted) and event.step == "remove:deis-4":
+            five.host("deis-2").etcd.blinks = 1000
+            breaks.append(error)
+
+    monkeypatch.setattr(membership, "with_majority", broken)
+    state = five.do(five.plan(), hear)
+    assert state.steps["remove:deis-4"].status is StepStatus.FAILED
+    assert len(five.voters) == 5, "a removal was sent without the hosts' health"
+
+
+def test_the_hosts_are_asked_before_a_request_is_sent_again(five: EtcdWorld) -> None:
+    """The first request is lost on the way, and a member has become ill since."""
+    sent: list[str] = []
+
+    def lose(what: str, call: object) -> object:
+        if what.startswith("remove"):
+            sent.append(what)
+            five.host("deis-2").etcd.blinks = 1000
+            raise LinkError("deis-1", "the connection broke", state="not known: it broke")
+        return call()  # type: ignore[operator]
+
+    five.direct.watch = lose
+    state = five.do(five.plan())
+    assert state.steps["remove:deis-4"].status is StepStatus.FAILED
+    assert "deis-2: its etcd says that it is not healthy" in words(state, "remove:deis-4")
+    assert len(sent) == 1 and len(five.voters) == 5
 
 
 def test_a_removal_that_hangs_is_looked_up_when_there_is_a_majority_again(five: EtcdWorld) -> None:
@@ -221,3 +268,62 @@ def test_the_undo_of_a_removal_that_never_came_to_pass_leaves_the_member_alone(
     assert "not needed" in words(back, "switch:deis-4")
     assert not any("stop etcd2" in what for what in commands)
     assert five.host("deis-4").etcd.member == before and len(five.voters) == 5
+
+
+def stopped_after(world: EtcdWorld, plan: Plan, step: str) -> Run:
+    """A run that its operator stops as soon as this step is done."""
+    runs: list[Run] = []
+
+    def stop(event: e.Event) -> None:
+        if isinstance(event, e.StepFinished) and event.step == step:
+            runs[0].stop()
+
+    runs.append(world.start(plan, stop))
+    assert ended(runs[0]).status is RunStatus.STOPPED and runs[0].ended.wait(LIMIT)
+    return runs[0]
+
+
+@pytest.mark.parametrize("step", ["remove:deis-5", "switch:deis-5", "works:deis-5"])
+def test_a_run_that_was_cut_off_at_its_second_host_goes_on(five: EtcdWorld, step: str) -> None:
+    """What guarded the first host would not hold any more: the second is no member now."""
+    run = stopped_after(five, five.plan(), step)
+    state = ended(five.start_again(run))
+    assert state.status is RunStatus.DONE, state.said
+    assert five.voters == {"deis-1", "deis-2", "deis-3"}
+
+
+@pytest.mark.parametrize("step", ["add:deis-4", "switch:deis-4", "works:deis-4"])
+def test_a_way_back_that_was_cut_off_at_its_second_host_goes_on(five: EtcdWorld, step: str) -> None:
+    done = five.do(five.plan())
+    back = quickened(undo_plan(done, five.direct.look()))
+    run = stopped_after(five, back, step)
+    state = ended(five.start_again(run))
+    assert state.status is RunStatus.DONE, state.said
+    assert len(five.voters) == 5 and set(five.roles.values()) == {"member"}
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_the_data_of_a_host_that_somebody_made_a_member_again_stays(
+    five: EtcdWorld, way: str
+) -> None:
+    """Removed by this run, which was cut off; then added by another operator, who started it."""
+    plan, name = five.plan(), "deis-4"
+    if way == "back":
+        five.do(plan)
+        done = five.do(five.plan("deis-1", "deis-2", "deis-3", "deis-4", "deis-5"))
+        plan, name = quickened(undo_plan(done, five.direct.look())), "deis-5"
+    run = stopped_after(five, plan, f"remove:{name}")
+    five.cluster.etcd.members.joined_at = float("-inf")
+    five.cluster.etcd.add(five.host(name).peer_url)
+    commands: list[str] = []
+
+    def note(what: str, call: object) -> object:
+        commands.append(what)
+        return call()  # type: ignore[operator]
+
+    five.direct.watch = note
+    state = ended(five.start_again(run))
+    assert state.status is RunStatus.FAILED
+    assert "somebody has made" in words(state, f"out:{name}")
+    assert state.steps[f"switch:{name}"].status is StepStatus.BLOCKED
+    assert not any("systemctl stop" in what or "mv -T" in what for what in commands)

@@ -163,12 +163,14 @@ def test_a_hosts_answer_is_read_from_its_own_section_only() -> None:
         data="dir /media/etcd\nproxy\nmount",
         proxy=json.dumps({"endpoints": ["http://10.0.0.1:2379"]}) + "\n200",
         health='{"health": "true"}',
+        version='{"etcdserver":"2.3.8","etcdcluster":"2.3.0"}',
         raft="HTTP/1.1 200 OK\r\nX-Raft-Index: 48377\r\nX-Raft-Term: 2\r",
         graceful="enabled",
     )
     assert (found.role, found.runs_as, found.is_mount) == ("proxy", "proxy", True)
     assert found.data_dir == "/media/etcd" and found.endpoints == ("http://10.0.0.1:2379",)
     assert found.is_persisted_proxy and found.has_graceful and found.raft_index == 48377
+    assert (found.raft_term, found.version) == (2, "2.3.8")
     assert found.setting("ETCD_X") == "a b" and found.drop_in is None
     fake = "member\nsection-0123456789abcdef data\ndir /x\nproxy"
     assert parsed(**{"drop-in": fake, "data": "dir /var/lib/etcd2\nmember"}).role == "member"
@@ -176,6 +178,7 @@ def test_a_hosts_answer_is_read_from_its_own_section_only() -> None:
 
 def test_nothing_is_assumed_where_a_host_says_nothing() -> None:
     silent = parsed(unit="Environment=", data="dir ", proxy="\n000", health="", graceful="")
+    assert (silent.raft_index, silent.raft_term, silent.version) == (None, None, "")
     assert silent.role == "unknown" and silent.runs_as == "" and silent.is_healthy is None
     assert parsed(data="dir /var/lib/etcd2", proxy="404 page not found\n404").role == "none"
     assert parsed(data="dir /d\nmember\nproxy").role == "both"

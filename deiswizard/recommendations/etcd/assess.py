@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from deiswizard.cluster.quorum import FEWEST, MOST, in_words, quorum
 from deiswizard.cluster.snapshot import Evidence, Snapshot
 from deiswizard.recommendations.base import Assessment, Finding
-from deiswizard.recommendations.etcd.facts import Node, View, missing, view
+from deiswizard.recommendations.etcd.facts import Node, View, may_live, missing, view
 from deiswizard.vocabulary import Status
 from deiswizard.wording import counted, named
 
@@ -61,7 +61,9 @@ def _findings(now: View) -> Iterator[Finding]:
                 status=Status.AT_RISK,
                 what=f"the member {member.id} is on no host that fleet knows ({url})",
                 evidence=(Evidence(source="GET /v2/members", said=f"{member.id}: {member.name}"),),
-                do="a host that is gone for good: choose the members, and it is taken from the list",
+                do="start fleetd on its host: it may be alive, and is not removed"
+                if may_live(member)
+                else "a host that is gone for good: choose the members, and it is taken from the list",
             )
     yield from _together([found for node in now.nodes for found in _node(node)])
     yield from _size(now)
@@ -162,6 +164,13 @@ def _node(node: Node) -> Iterator[tuple[Node, Finding]]:
             Status.AT_RISK,
             f"its etcd does not answer ({etcd.active or 'unknown'}): fleet and Deis there are without it",
             "it is started as a proxy",
+        )
+    elif node.is_cut_off:
+        yield found(
+            Status.AT_RISK,
+            f"a proxy of none of the members (it knows {named(etcd.endpoints) if etcd.endpoints else 'nobody'}): "
+            "fleet and Deis there are without etcd",
+            "its proxy's data is moved aside, and it starts as a proxy of the members of now",
         )
     elif etcd.setting("ETCD_PROXY") == "readonly":
         yield found(

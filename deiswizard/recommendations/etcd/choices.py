@@ -9,8 +9,10 @@ from pydantic import field_validator
 
 from deiswizard.cluster.quorum import FEWEST, MOST, can_lose
 from deiswizard.cluster.snapshot import Snapshot
-from deiswizard.recommendations.base import Choices, Problem
-from deiswizard.recommendations.etcd.facts import Node, View, missing, recent_backup, view
+from deiswizard.recommendations.base import Problem
+from deiswizard.recommendations.etcd.facts import Node, View, may_live, missing, recent_backup, view
+from deiswizard.recommendations.provisioning import ProvisioningChoices, problems
+from deiswizard.userdata.edits import RoleEdits
 
 FOLDER = "~/deiswizard-backups"
 ALLOWED = "3, 5, 7 or 9 hosts"
@@ -18,7 +20,7 @@ MANY_HOSTS = 10
 """From that many hosts on, five members are advised instead of three."""
 
 
-class EtcdChoices(Choices):
+class EtcdChoices(ProvisioningChoices):
     """Which hosts are members; all others become proxies. ``backup``: of etcd, before the first change.
 
     ``start_missing``: where the quorum was lost to members that never started, start those instead.
@@ -91,37 +93,56 @@ def defaults(snapshot: Snapshot) -> EtcdChoices:
 def check_choices(snapshot: Snapshot, choices: EtcdChoices) -> tuple[Problem, ...]:
     """Everything that is wrong with them."""
     now = view(snapshot)
+    if choices.makes_files:
+        sizes = tuple(_sizes(now, choices))
+        found = problems(choices, roles(snapshot, choices), members=len(choices.members))
+        return sizes or tuple(found)
     if choices.start_missing:
         return () if missing(now) else (NOTHING_MISSING,)
     return (*_member_problems(now, choices), *_backup_problems(snapshot, choices))
 
 
-def _member_problems(now: View, choices: EtcdChoices) -> Iterator[Problem]:
-    def wrong(what: str, allowed: str = "", *, blocks: bool = True) -> Problem:
-        return Problem(field="members", what=what, allowed=allowed, blocks=blocks)
+def roles(snapshot: Snapshot, choices: EtcdChoices) -> tuple[RoleEdits, ...]:
+    """A member's file, and a proxy's that names the members: hosts to come are proxies, whoever is one now."""
+    known = view(snapshot).by_name
+    members = tuple((known[name].etcd_name, known[name].peer_url) for name in choices.members if name in known)  # fmt: skip
+    return RoleEdits(etcd="member"), RoleEdits(etcd="proxy", members=members)
 
-    chosen = choices.members
-    known = now.by_name
+
+def _wrong(what: str, allowed: str = "", *, blocks: bool = True) -> Problem:
+    return Problem(field="members", what=what, allowed=allowed, blocks=blocks)
+
+
+def _sizes(now: View, choices: EtcdChoices) -> Iterator[Problem]:
+    """What is wrong with the hosts and how many they are, whatever they are now."""
+    chosen, known = choices.members, now.by_name
     if unknown := [name for name in chosen if name not in known]:
-        yield wrong(f"{unknown[0]} is no host of this cluster", ", ".join(known))
+        yield _wrong(f"{unknown[0]} is no host of this cluster", ", ".join(known))
         return
     count = len(chosen)
     if count < FEWEST:
-        yield wrong(f"{count} are too few: losing one would be the end of etcd", ALLOWED)
+        yield _wrong(f"{count} are too few: losing one would be the end of etcd", ALLOWED)
     elif count > MOST:
-        yield wrong(f"{count} are too many: every write waits for a majority of them", ALLOWED)
+        yield _wrong(f"{count} are too many: every write waits for a majority of them", ALLOWED)
     elif count % 2 == 0:
         spare = can_lose(count, count)
-        yield wrong(f"{count} can lose {spare}, and {count - 1} can, too: take one out or add one", ALLOWED)  # fmt: skip
+        yield _wrong(f"{count} can lose {spare}, and {count - 1} can, too: take one out or add one", ALLOWED)  # fmt: skip
+
+
+def _member_problems(now: View, choices: EtcdChoices) -> Iterator[Problem]:
+    yield from _sizes(now, choices)
+    chosen, known = choices.members, now.by_name
+    if any(name not in known for name in chosen):
+        return
     for name in chosen:
         if said := why_unfit(known[name]):
-            yield wrong(f"{name}: {said}", "another host")
+            yield _wrong(f"{name}: {said}", "another host")
     for problem in why_no_change(now, chosen):
-        yield wrong(problem)
+        yield _wrong(problem)
     has_planes = any(node.is_central for node in now.nodes)
     outside = [name for name in chosen if not known[name].is_central]
     if has_planes and outside:
-        yield wrong(
+        yield _wrong(
             f"{', '.join(outside)}: not of the control plane; members should be hosts that stay",
             blocks=False,
         )
@@ -147,6 +168,13 @@ def why_no_change(now: View, chosen: tuple[str, ...]) -> Iterator[str]:
     for node in gone:
         if not node.is_asked and node.member is not None and node.member.healthy is not False:
             yield f"{node.name} cannot be asked, but its etcd may be alive: it would be left without one"
+    for member in now.strangers:
+        if may_live(member):
+            url = next(iter(member.client_urls or member.peer_urls), "")
+            yield (
+                f"{member.id} ({url}) may be alive, and fleet does not list its host: start fleetd there, then "
+                "look again; if that host is to go, stop its etcd first"
+            )
     dead = [n for n in gone if not n.is_healthy_member]
     if len(dead) + len(now.strangers) > 1:
         yield "more than one member is dead: they must be brought back, or removed by hand one by one"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from deiswizard.cluster.etcd_host import GRACEFUL, LOCAL, RUNS_AS_MEMBER, UNIT, EtcdHost
+from deiswizard.cluster.etcd_host import ETCD_SHUTDOWN, LOCAL, RUNS_AS_MEMBER, UNIT, EtcdHost
 from deiswizard.cluster.snapshot import Member
 from deiswizard.cluster.unit_files import environment_drop_in
 from deiswizard.plan.etcd_stands import EtcdPeer
@@ -14,8 +14,8 @@ PORTS = (2379, 4001)
 CHECK_KEY = "/deiswizard/etcd-check"
 """Written on every host for a minute, to see that it can be."""
 
-DISABLE_GRACEFUL = f"systemctl disable {GRACEFUL}"
-ENABLE_GRACEFUL = f"systemctl enable {GRACEFUL} && systemctl start --no-block {GRACEFUL}"
+DISABLE_GRACEFUL = f"systemctl disable {ETCD_SHUTDOWN}"
+ENABLE_GRACEFUL = f"systemctl enable {ETCD_SHUTDOWN} && systemctl start --no-block {ETCD_SHUTDOWN}"
 RELOAD = "systemctl daemon-reload"
 
 
@@ -50,16 +50,20 @@ def aside(etcd: EtcdHost, stamp: str) -> str:
     return f"{etcd.data_dir}/{name}" if etcd.is_mount else f"{etcd.data_dir}-{name}"
 
 
-def to_proxy(data: str, aside: str) -> str:
+def to_proxy(data: str, aside: str, *, forgets: bool = False) -> str:
     """Stop, move a member's data aside, start: one command, so that the host ends it alone.
 
-    Run again it moves nothing more. What is there is never overwritten.
+    Run again it moves nothing more. What is there is never overwritten. ``forgets``: what a proxy knew is
+    moved aside, too, so that it starts from its variables.
     """
     folder = shlex.quote(aside)
-    member = shlex.quote(f"{data}/member")
+    moves = "; ".join(
+        f"test ! -d {old} || mv -T --backup=numbered {old} {folder}/{name}"
+        for name, old in ((name, shlex.quote(f"{data}/{name}")) for name in ("member", "proxy"))
+        if name == "member" or forgets
+    )
     return (
-        f"set -e; systemctl stop {UNIT}; mkdir -p {folder}; "
-        f"test ! -d {member} || mv -T --backup=numbered {member} {folder}/member; "
+        f"set -e; systemctl stop {UNIT}; mkdir -p {folder}; {moves}; "
         f"{RELOAD}; systemctl start --no-block {UNIT}"
     )
 
@@ -119,8 +123,21 @@ def serves_as_member(data: str, machine: str) -> str:
 
 
 def backup_command(data: str, target: str) -> str:
-    """The program's own copy of a member's data, on its host."""
-    return f"etcdctl backup --data-dir {shlex.quote(data)} --backup-dir {shlex.quote(target)}"
+    """The program's own copy of a member's data, on its host.
+
+    etcdctl copies into no folder that has a copy in it, whole or not. So each try begins anew, and what
+    has the name of the copy is whole.
+    """
+    part, whole = shlex.quote(f"{target}.part"), shlex.quote(target)
+    return (
+        f"set -e; rm -rf {part}; etcdctl backup --data-dir {shlex.quote(data)} --backup-dir {part}; "
+        f"mv -T --backup=numbered {part} {whole}"
+    )
+
+
+def is_before(deadline: float) -> str:
+    """By the host's clock it is not that late yet; prints ``fresh``."""
+    return f'now=$(date +%s); test {round(deadline)} -ge "$now" && echo fresh'
 
 
 def names_of(peers: Sequence[EtcdPeer], names: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deiswizard.recommendations import provisioning
 from deiswizard.recommendations.base import Recommendation
 from deiswizard.recommendations.etcd.assess import assess
 from deiswizard.recommendations.etcd.choices import EtcdChoices, check_choices, defaults
@@ -25,4 +26,6 @@ RECOMMENDATION = Recommendation(
     plan=plan,
     verify=verify,
     questions=questions,
+    read=provisioning.read,
+    fingerprints=provisioning.fingerprints,
 )

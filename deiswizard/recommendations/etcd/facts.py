@@ -12,7 +12,7 @@ from deiswizard.cluster.etcd_host import EtcdHost
 from deiswizard.cluster.quorum import quorum
 from deiswizard.cluster.snapshot import BackupFact, Evidence, HostFacts, Member, Question, Snapshot
 from deiswizard.plan.etcd_stands import EtcdPeer, why_unhealthy
-from deiswizard.recommendations.backup.facts import known_backups
+from deiswizard.recommendations.backup.facts import known_backups, mount_questions
 from deiswizard.userdata.metadata import PLANES
 
 QUESTION = "etcd.host"
@@ -22,11 +22,15 @@ FRESH_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Node:
-    """One host of fleet: what was read there, and the member that it is on etcd's list, if any."""
+    """One host of fleet: what was read there, and the member that it is on etcd's list, if any.
+
+    ``voters`` is where clients speak to the members that may be alive.
+    """
 
     facts: HostFacts
     etcd: EtcdHost
     member: Member | None = None
+    voters: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -50,8 +54,14 @@ class Node:
 
     @property
     def is_good_proxy(self) -> bool:
-        """A read-write proxy that stays one."""
-        return self.is_proxy and self.etcd.is_persisted_proxy
+        """A read-write proxy that stays one, and reaches a member."""
+        return self.is_proxy and self.etcd.is_persisted_proxy and not self.is_cut_off
+
+    @property
+    def is_cut_off(self) -> bool:
+        """A proxy that passes on to none of the members: those that it knew are gone."""
+        known = {url.rstrip("/") for url in self.etcd.endpoints}
+        return self.is_proxy and bool(self.voters) and not known & self.voters
 
     @property
     def is_proxy(self) -> bool:
@@ -87,6 +97,11 @@ class Node:
     def etcd_name(self) -> str:
         """What its member is called: its machine id, unless its unit says otherwise."""
         return self.etcd.setting("ETCD_NAME") or self.facts.machine_id
+
+
+def may_live(member: Member) -> bool:
+    """Of one whose host fleet does not list: it has started, and nothing says that it is dead."""
+    return member.is_started and member.healthy is not False
 
 
 @dataclass(frozen=True)
@@ -129,11 +144,12 @@ class View:
 
 
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
-    """What etcd is, asked on every host that answers."""
-    return tuple(
+    """What etcd is, asked on every host that answers; what a backup of it says of the volume."""
+    found = [
         Question(id=QUESTION, host=host.name, command=etcd_host.command(), sudo=True, timeout=30)
         for host in snapshot.reachable_hosts
-    )
+    ]
+    return (*found, *mount_questions(snapshot))
 
 
 def _hosts_of(member: Member) -> frozenset[str]:
@@ -145,6 +161,9 @@ def _hosts_of(member: Member) -> frozenset[str]:
 def view(snapshot: Snapshot) -> View:
     """Members matched to fleet's machines: by name, which is the machine id, else by URL's host."""
     left = list(snapshot.etcd.members)
+    voters = frozenset(
+        url.rstrip("/") for m in left if m.healthy is not False for url in m.client_urls
+    )
     nodes = []
     for host in snapshot.hosts:
         by_name = [m for m in left if m.name and m.name == host.machine_id]
@@ -152,7 +171,7 @@ def view(snapshot: Snapshot) -> View:
         member = next(iter([*by_name, *by_url]), None)
         if member is not None:
             left.remove(member)
-        nodes.append(Node(facts=host, etcd=_answer(snapshot, host), member=member))
+        nodes.append(Node(host, _answer(snapshot, host), member, voters))
     return View(tuple(nodes), snapshot.etcd.members, tuple(left))
 
 

@@ -10,6 +10,7 @@ from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import FormField, Option
 from deiswizard.recommendations.etcd.choices import advised, why_unfit
 from deiswizard.recommendations.etcd.facts import Node, View, missing, recent_backup, view
+from deiswizard.recommendations.provisioning import fields, makes_files, on_cluster
 from deiswizard.wording import at_time, named
 
 SIZES = "; ".join(tolerance(size) for size in range(FEWEST, MOST + 1, 2))
@@ -34,6 +35,8 @@ def _members(snapshot: Snapshot) -> Sequence[Option]:
 
 def _role(now: View, node: Node) -> str:
     if node.member is None:
+        if node.is_cut_off:
+            return "proxy, reaches no member"
         return "proxy" if node.is_proxy else node.etcd.role
     if node.why_unhealthy or not node.member.is_started:
         return "member, not healthy"
@@ -55,11 +58,13 @@ def _explain(now: View, node: Node) -> str:
 
 
 def _meaning(snapshot: Snapshot, raw: dict[str, Any]) -> Sequence[str]:
-    """What the ticked hosts are worth, and who changes."""
+    """What the ticked hosts are worth, and who changes; in files nobody does."""
     now = view(snapshot)
     chosen = [str(name) for name in raw.get("members") or ()]
     listed = [node.name for node in now.nodes if node.member is not None]
     parts = [tolerance(len(chosen))] if chosen else ["no member"]
+    if makes_files(snapshot, raw):
+        return (parts[0],)
     if leaves := [name for name in listed if name not in chosen]:
         parts.append(f"leaving: {named(leaves)}")
     if joins := [name for name in chosen if name not in listed]:
@@ -93,10 +98,10 @@ def _is_lost(snapshot: Snapshot, _raw: dict[str, Any]) -> bool:
 
 
 def _keeps_quorum(snapshot: Snapshot, raw: dict[str, Any]) -> bool:
-    return not (raw.get("start_missing") and missing(view(snapshot)))
+    return makes_files(snapshot, raw) or not (raw.get("start_missing") and missing(view(snapshot)))
 
 
-FIELDS = (
+MISSING = (
     FormField(
         "start_missing",
         "Bring the quorum back first",
@@ -106,6 +111,8 @@ FIELDS = (
         "then what can never start is taken from the list. Choose the members in a second run.",
         shown=_is_lost,
     ),
+)
+MEMBERS = (
     FormField(
         "members",
         "Members (all other hosts become proxies)",
@@ -116,6 +123,8 @@ FIELDS = (
         foot=_meaning,
         shown=_keeps_quorum,
     ),
+)
+BACKUP = (
     FormField("backup", "Backup of etcd first", "one", options=_backups, shown=_keeps_quorum),
     FormField(
         "folder",
@@ -124,4 +133,10 @@ FIELDS = (
         "A folder of this machine, for you alone. It will hold the cluster's secrets.",
         shown=lambda snapshot, raw: raw.get("backup") == "take" and _keeps_quorum(snapshot, raw),
     ),
+)
+FIELDS = (
+    *fields("members of etcd and for proxies"),
+    *on_cluster(MISSING),
+    *MEMBERS,
+    *on_cluster(BACKUP),
 )

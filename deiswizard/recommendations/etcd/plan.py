@@ -8,18 +8,20 @@ from dataclasses import dataclass, field, replace
 
 from deiswizard.cluster.etcd_host import DROP_IN
 from deiswizard.cluster.quorum import in_words
-from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.cluster.snapshot import BackupFact, Snapshot
 from deiswizard.errors import PreconditionError
+from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.etcd_stands import EtcdPeer
 from deiswizard.plan.plan import Basis, Change, Impact, MemberBasis, Plan, Stage, worst
-from deiswizard.plan.step import CommandStep, UploadStep
+from deiswizard.plan.step import CommandStep, GuardStep, UploadStep
+from deiswizard.recommendations import provisioning
 from deiswizard.recommendations.backup import plan as backup_plan
 from deiswizard.recommendations.backup.facts import BackupChoices
 from deiswizard.recommendations.etcd import commands as etcd_commands
 from deiswizard.recommendations.etcd import rescue as etcd_rescue
 from deiswizard.recommendations.etcd import stages as etcd_stages
-from deiswizard.recommendations.etcd.choices import EtcdChoices, check_choices
-from deiswizard.recommendations.etcd.facts import Node, View, recent_backup, view
+from deiswizard.recommendations.etcd.choices import EtcdChoices, check_choices, roles
+from deiswizard.recommendations.etcd.facts import FRESH_SECONDS, Node, View, recent_backup, view
 from deiswizard.recommendations.etcd.steps import Peers
 from deiswizard.vocabulary import Danger
 from deiswizard.wording import at_time, counted, named
@@ -72,6 +74,15 @@ def plan(snapshot: Snapshot, choices: EtcdChoices) -> Plan:
     now = view(snapshot)
     if blocking := [p for p in check_choices(snapshot, choices) if p.blocks]:
         raise PreconditionError(blocking[0].what, do=blocking[0].allowed or "look again")
+    if choices.makes_files:
+        return provisioning.plan(
+            snapshot,
+            choices,
+            roles(snapshot, choices),
+            recommendation="etcd",
+            title="Isolating etcd: files",
+            notes=tuple(_file_notes(now, choices)),
+        )
     if choices.start_missing:
         return etcd_rescue.plan(snapshot, now, _stamp(snapshot), choices.model_dump(mode="json"))
     draft = _draft(snapshot, now, choices)
@@ -79,7 +90,8 @@ def plan(snapshot: Snapshot, choices: EtcdChoices) -> Plan:
     _proxies(draft)
     touched = [stage for stage in draft.stages if stage.steps]
     if touched:
-        touched = [*_backup(snapshot, now, choices, draft.stamp), *touched]
+        first = _first_change(touched)
+        touched = [*_backup(snapshot, now, choices, draft.stamp, first), *touched]
         reachable = [node for node in now.nodes if node.facts.reachable]
         touched.append(etcd_stages.everywhere(reachable))
     return Plan(
@@ -106,6 +118,13 @@ def plan(snapshot: Snapshot, choices: EtcdChoices) -> Plan:
             ),
         ),
     )
+
+
+def _file_notes(now: View, choices: EtcdChoices) -> Iterator[str]:
+    listed = [node.name for node in now.nodes if node.member is not None]
+    if later := [name for name in choices.members if name not in listed]:
+        yield f"{named(later)} is no member of etcd now: run this on the cluster, too"
+    yield "a host that takes a lost member's place is first put on etcd's list, on the running cluster"
 
 
 def _stamp(snapshot: Snapshot) -> str:
@@ -136,12 +155,13 @@ def _membership(draft: _Draft) -> None:
     leaving = [n for n in now.nodes if n.member is not None and n.name not in draft.target]
     for member in now.strangers:
         url = next(iter(member.peer_urls), "")
-        _remove_only(draft, EtcdPeer(host="", peer_url=url, id=member.id), key=member.id)
+        why = "it is dead" if member.is_started else "it never started"
+        _remove_only(draft, EtcdPeer(host="", peer_url=url, id=member.id), why, key=member.id)
     for node in [node for node in leaving if not node.is_healthy_member]:
         if node.is_asked:
             _leave(draft, node)
         else:
-            _remove_only(draft, node.peer(), key=node.name)
+            _remove_only(draft, node.peer(), "it is dead", key=node.name)
     for node in now.nodes:
         if node.name in draft.target and node.member is None:
             peers = draft.peers(node.peer())
@@ -170,9 +190,9 @@ def _leave(draft: _Draft, node: Node) -> None:
     draft.without(node.peer())
 
 
-def _remove_only(draft: _Draft, peer: EtcdPeer, *, key: str) -> None:
+def _remove_only(draft: _Draft, peer: EtcdPeer, why: str, *, key: str) -> None:
     where = peer.host or peer.peer_url
-    title = f"{where} leaves: it is dead"
+    title = f"{where} leaves: {why}"
     draft.stages.append(etcd_stages.only_remove(peer, draft.peers(peer), title=title, key=key))
     draft.lasting.append(where)
     draft.without(peer)
@@ -187,11 +207,12 @@ def _proxies(draft: _Draft) -> None:
             continue
         if node.is_good_proxy:
             continue
-        if node.is_proxy and node.etcd.setting("ETCD_PROXY") != "readonly":
+        is_writing = node.etcd.setting("ETCD_PROXY") != "readonly"
+        if node.is_proxy and is_writing and not node.is_cut_off:
             to_keep.append(node)
             continue
         peers = draft.peers(node.peer())
-        stage = etcd_stages.repair(node, peers, cluster, moves=not node.is_proxy)
+        stage = etcd_stages.repair(node, peers, cluster)
         draft.stages.append(stage)
         draft.undo.insert(0, etcd_stages.restored([node], stage))
     if to_keep:
@@ -200,11 +221,25 @@ def _proxies(draft: _Draft) -> None:
         draft.undo.insert(0, etcd_stages.restored(to_keep, stage))
 
 
-def _backup(snapshot: Snapshot, now: View, choices: EtcdChoices, stamp: str) -> Iterator[Stage]:
-    """A copy on a host that stays a member, and an export to this machine."""
-    if choices.backup == "have":
-        return
+def _first_change(stages: Sequence[Stage]) -> str:
+    """The step that first changes more than a file that is read later, or, where none does, the first one."""
+    steps = [step for stage in stages for step in stage.steps]
+    changing = (s.id for s in steps if s.id.partition(":")[0] in ("remove", "add", "switch"))
+    return next(changing, steps[0].id)
+
+
+def _backup(
+    snapshot: Snapshot, now: View, choices: EtcdChoices, stamp: str, first: str
+) -> Iterator[Stage]:
+    """A copy on a host that stays a member, and an export to this machine; nothing of it can be left out.
+
+    Where a copy that was there is enough, it must still be new enough when the ``first`` change is made.
+    """
     at = next((n for n in now.healthy if n.name in choices.members), None) or now.healthy[0]
+    if choices.backup == "have":
+        if fact := recent_backup(snapshot):
+            yield _still_fresh(at, fact, first)
+        return
     data = at.etcd.data_dir
     target = f"{data}/backup-{stamp}" if at.etcd.is_mount else f"{data}-backup-{stamp}"
     copy = CommandStep(
@@ -217,10 +252,27 @@ def _backup(snapshot: Snapshot, now: View, choices: EtcdChoices, stamp: str) -> 
         danger=Danger.WRITE,
         undo="it stays on the host; remove it when all is well",
     )
-    yield Stage(id="backup", title="Backup on a host", steps=(copy,))
+    yield Stage(id="backup", title="Backup on a host", steps=(copy,)).vital
     settings = BackupChoices(what=("etcd",), folder=choices.folder, keep=0)
     for stage in backup_plan.plan(snapshot, settings).stages:
-        yield stage.model_copy(update={"id": f"backup-{stage.id}", "title": f"Backup here: {stage.title}"})  # fmt: skip
+        yield stage.model_copy(update={"id": f"backup-{stage.id}", "title": f"Backup here: {stage.title}"}).vital  # fmt: skip
+
+
+def _still_fresh(at: Node, fact: BackupFact, first: str) -> Stage:
+    """A plan may be applied, or a run taken up again, long after the copy was looked for."""
+    guard = GuardStep(
+        id="backup:fresh",
+        title=f"{fact.backup} is less than a day old",
+        host=at.name,
+        condition=CommandSays(
+            host=at.name,
+            command=etcd_commands.is_before(fact.verified_at + FRESH_SECONDS),
+            pattern="^fresh$",
+        ),
+        otherwise="nothing was changed: the backup is too old by now. Make a new plan, with a new backup",
+        until=(first,),
+    )
+    return Stage(id="backup", title="A backup from before", steps=(guard,))
 
 
 def _changes(now: View, choices: EtcdChoices, draft: _Draft) -> Iterator[Change]:
@@ -334,4 +386,4 @@ def _notes(snapshot: Snapshot, now: View, choices: EtcdChoices, draft: _Draft) -
                 "is back: run this again then, and it becomes a proxy"
             )
     if draft.voters and draft.voters[-1] > 0:
-        yield "replacement hosts take their role from user-data: change it there too"
+        yield "replacement hosts take their role from user-data: run this again as user-data files"

@@ -95,6 +95,7 @@ def _start(node: Node, cluster: tuple[tuple[str, str], ...], stamp: str) -> Stag
             host=node.name,
             condition=MemberListed(id=node.member.id),
             otherwise="the list has changed: look again and make a new plan",
+            until=(f"switch:{node.name}",),
         ),
         CommandStep(
             id=f"folder:{node.name}",

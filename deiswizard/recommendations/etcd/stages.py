@@ -32,6 +32,7 @@ def leave(node: Node, peers: Peers, *, title: str, target: Sequence[tuple[str, s
         make.upload(node, commands.proxy_drop_in(target), node.etcd.drop_in),
         make.graceful_off(node),
         make.remove(node, peers, peer),
+        make.out(node),
         make.switch(
             node,
             commands.to_proxy(node.etcd.data_dir, make.aside(node, peers)),
@@ -99,6 +100,7 @@ def unjoin(node: Node, peers: Peers, forward: Stage, *, target: Sequence[tuple[s
         make.guard(node, peers, peer, "remove").model_copy(update={"undoes": added}),
         make.remove(node, peers, peer).model_copy(update={"undoes": added}),
         upload.model_copy(update={"id": f"proxy-drop-in:{name}", "undoes": moved}),
+        make.out(node).model_copy(update={"undoes": moved}),
         make.switch(
             node,
             commands.to_proxy(node.etcd.data_dir, make.aside(node, peers)),
@@ -112,16 +114,17 @@ def unjoin(node: Node, peers: Peers, forward: Stage, *, target: Sequence[tuple[s
 
 
 def only_remove(stranger: EtcdPeer, peers: Peers, *, title: str, key: str) -> Stage:
-    """A dead voter is taken from the list; there is no host to change."""
-    condition = EtcdStands(others=peers.others, target=stranger, change="remove")
+    """A dead voter is taken from the list; there is no host to change. One that lives by then is not."""
+    condition = EtcdStands(others=peers.others, target=stranger, change="remove", is_gone=True)
     where = stranger.host or stranger.peer_url
     steps: list[Step] = [
         GuardStep(
             id=f"guard:{key}",
-            title=f"all members beside {where} are healthy, and stay a quorum",
+            title=f"all members beside {where} are healthy, and stay a quorum; it is not alive",
             host=peers.others[0].host,
             condition=condition,
             otherwise=OTHERWISE,
+            until=(f"remove:{key}",),
         ),
         RemoveMemberStep(
             id=f"remove:{key}",
@@ -130,20 +133,26 @@ def only_remove(stranger: EtcdPeer, peers: Peers, *, title: str, key: str) -> St
             danger=Danger.DESTROY,
             peer=stranger,
             others=peers.others,
+            is_gone=True,
             undo="it cannot: what was removed can only join again as a new member",
         ),
     ]
     return Stage(id=f"remove:{key}", title=title, steps=chained(steps), hosts_at_a_time=1)
 
 
-def repair(node: Node, peers: Peers, target: Sequence[tuple[str, str]], *, moves: bool) -> Stage:
-    """A host that is no voter becomes a proxy that serves: data of no use aside, started again."""
-    data = node.etcd.data_dir
-    command = commands.to_proxy(data, make.aside(node, peers)) if moves else commands.restart()
+def repair(node: Node, peers: Peers, target: Sequence[tuple[str, str]]) -> Stage:
+    """A host that is no voter becomes a proxy that serves: data of no use aside, started again.
+
+    A proxy that knows members that are gone asks only those, whatever its variables say.
+    """
+    data, command = node.etcd.data_dir, commands.restart()
+    if not node.is_proxy or node.is_cut_off:
+        command = commands.to_proxy(data, make.aside(node, peers), forgets=node.is_cut_off)
     steps: list[Step | None] = [
         make.folder(node),
         make.upload(node, commands.proxy_drop_in(target), node.etcd.drop_in),
         make.graceful_off(node),
+        make.out(node),
         make.switch(node, command, f"{node.name} starts as a read-write proxy"),
         make.wait_proxy(node, peers),
     ]

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deiswizard.cluster.etcd_host import DROP_IN, GRACEFUL
+from deiswizard.cluster.etcd_host import DROP_IN, ETCD_SHUTDOWN
 from deiswizard.cluster.snapshot import Member
-from deiswizard.plan.conditions import CommandSays
+from deiswizard.plan.conditions import CommandSays, NoMember
 from deiswizard.plan.etcd_stands import EtcdPeer, EtcdStands
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.step import CommandStep, GuardStep, UploadStep, WaitStep
@@ -49,7 +49,10 @@ def aside(node: Node, peers: Peers) -> str:
 
 
 def guard(node: Node, peers: Peers, peer: EtcdPeer, change: str) -> GuardStep:
-    """Stops the stage unless every member is as planned and healthy, and a quorum stays."""
+    """Stops the stage unless every member is as planned and healthy, and a quorum stays.
+
+    Once its change is done it is not asked again: the hosts that follow change who is a member, too.
+    """
     ready = node.name if change == "add" else ""
     return GuardStep(
         id=f"guard:{node.name}",
@@ -60,6 +63,7 @@ def guard(node: Node, peers: Peers, peer: EtcdPeer, change: str) -> GuardStep:
             {"others": peers.others, "target": peer, "change": change, "ready": ready}
         ),
         otherwise=OTHERWISE,
+        until=(f"{change}:{node.name}",),
     )
 
 
@@ -130,7 +134,7 @@ def graceful_off(node: Node) -> CommandStep | None:
         return None
     return CommandStep(
         id=f"graceful:{node.name}",
-        title=f"{GRACEFUL} would remove a member at shutdown: a proxy is none",
+        title=f"{ETCD_SHUTDOWN} would remove a member at shutdown: a proxy is none",
         host=node.name,
         command=commands.DISABLE_GRACEFUL,
         sudo=True,
@@ -144,7 +148,7 @@ def graceful_on(node: Node) -> CommandStep:
     """The way back from ``graceful_off``."""
     return CommandStep(
         id=f"graceful-again:{node.name}",
-        title=f"{GRACEFUL} as before",
+        title=f"{ETCD_SHUTDOWN} as before",
         host=node.name,
         command=commands.ENABLE_GRACEFUL,
         sudo=True,
@@ -196,6 +200,21 @@ def switch(node: Node, command: str, title: str) -> CommandStep:
         danger=Danger.RESTART,
         timeout=120,
         undo="the data that was moved aside stays there",
+    )
+
+
+def out(node: Node) -> GuardStep:
+    """Right before a host's data is moved aside to make it a proxy: nobody has made it a member again."""
+    return GuardStep(
+        id=f"out:{node.name}",
+        title=f"{node.name} is not on etcd's list",
+        host=node.name,
+        condition=NoMember(peer_url=node.peer_url),
+        otherwise=(
+            f"somebody has made {node.name} a member again: its data stays, nothing was moved. Look again and "
+            "make a new plan"
+        ),
+        until=(f"switch:{node.name}",),
     )
 
 

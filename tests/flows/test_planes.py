@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from deiswizard.cluster.unit_files import digest
-from deiswizard.demo import scenario
+from deiswizard.cluster.unit_files import UnitOption
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.demo.platform import needs_ceph
 from deiswizard.run import events as e
+from deiswizard.vocabulary import StepStatus
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import Pretended, Real, target_flags
+from tests.flows.clusters import Real, target_flags
 from tests.flows.commands import Said, deiswizard
+from tests.flows.pretending import Doing, files, started
 from tests.flows.running import Events, has, running
 from tests.lab.keys import FLEET
 from tests.lab.waiting import await_that
@@ -23,6 +24,7 @@ from tests.lab.waiting import await_that
 pytestmark = pytest.mark.timeout(400)
 """They mostly wait: each unit must go on running for some seconds."""
 
+planes = Doing("planes")
 FLAG = "/deis/platform/enablePlacementOptions"
 SPLIT = {
     "deis-1": "control, router",
@@ -34,16 +36,10 @@ SPLIT = {
 DROP_IN = "/etc/systemd/system/fleet.service.d/50-deiswizard.conf"
 
 
-def started(name: str, *, stateless: bool) -> PretendCluster:
-    """Members of etcd are the first three hosts alone, so that it is well without the others."""
-    changes = {"stateless": stateless, "members": 3}
-    made = scenario.load(name).model_copy(update=changes)
-    return PretendCluster.start(made, speed=Pretended.fast)
-
-
 @pytest.fixture
 def five() -> Iterator[PretendCluster]:
-    with started("five", stateless=True) as cluster:
+    """Members of etcd are the first three hosts alone, so that it is well without the others."""
+    with started("five", stateless=True, members=3) as cluster:
         yield cluster
         assert cluster.unknown_commands == ()
 
@@ -52,15 +48,6 @@ def chosen(folder: Path, hosts: dict[str, str], **more: str) -> str:
     rows = "".join(f"    {name}: [{planes}]\n" for name, planes in hosts.items())
     rest = "".join(f"  {name}: {value}\n" for name, value in more.items())
     return answers(folder, f"planes:\n  hosts:\n{rows}{rest}")
-
-
-def applied(cluster: PretendCluster, answers_file: str) -> Said:
-    flags = target_flags(cluster.target)
-    return deiswizard("apply", "planes", "-a", answers_file, "--yes", *flags)
-
-
-def undone(cluster: PretendCluster) -> Said:
-    return deiswizard("undo", "last", "--yes", *target_flags(cluster.target))
 
 
 def metadata(cluster: PretendCluster) -> dict[str, str]:
@@ -75,18 +62,11 @@ def places(cluster: PretendCluster) -> dict[str, list[str]]:
     return {u: sorted(h.name for h in where) for u, where in cluster.placement.items()}
 
 
-def files(cluster: PretendCluster) -> dict[str, str]:
-    return {unit: digest(cluster.fleet.file(unit) or "") for unit in cluster.placement}
-
-
-def status_of(cluster: PretendCluster, *expected: str) -> None:
-    assert_status(Pretended(cluster), "planes", *expected)
-
-
 def test_five_hosts_from_to_do_to_ok_and_back(five: PretendCluster, tmp_path: Path) -> None:
-    status_of(five, "to do")
-    done = applied(five, chosen(tmp_path, SPLIT))
+    planes.status_of(five, "to do")
+    done = planes.applied(five, chosen(tmp_path, SPLIT))
     assert done.code == 0, done.err
+    assert "ok: apps answer through the routers as before (2 apps through 3 routers" in done.err
     now = metadata(five)
     assert now["deis-1"] == "controlPlane=true,disk=ssd,routerMesh=true,zone=a"
     assert now["deis-5"] == "dataPlane=true"
@@ -96,39 +76,39 @@ def test_five_hosts_from_to_do_to_ok_and_back(five: PretendCluster, tmp_path: Pa
     assert sorted(routers) == [["deis-1"], ["deis-2"], ["deis-3"]]
     assert len(where["deis-logspout.service"]) == 5
     assert five.store.value(FLAG) == "true"
-    status_of(five, "ok")
+    planes.status_of(five, "ok")
 
-    again = applied(five, chosen(tmp_path, SPLIT))
+    again = planes.applied(five, chosen(tmp_path, SPLIT))
     assert again.code == 0 and "nothing" in (again.out + again.err), again.err
 
     # what is kept to its plane follows the metadata by itself
     moved = {**SPLIT, "deis-3": "data", "deis-4": "control, router"}
-    done = applied(five, chosen(tmp_path, moved, how_far="metadata"))
+    done = planes.applied(five, chosen(tmp_path, moved, how_far="metadata"))
     assert done.code == 0, done.err
     assert "deis-4" in {
         name for n in (1, 2, 3) for name in places(five)[f"deis-router@{n}.service"]
     }
-    status_of(five, "ok")
-    back = undone(five)
+    planes.status_of(five, "ok")
+    back = planes.undone(five)
     assert back.code == 0, back.err
     assert metadata(five) == now and places(five)["deis-publisher.service"] == ["deis-4", "deis-5"]
-    status_of(five, "ok")
+    planes.status_of(five, "ok")
 
 
 def test_undo_brings_the_units_files_the_setting_and_the_metadata_back(
     five: PretendCluster, tmp_path: Path
 ) -> None:
     before = metadata(five), files(five)
-    done = applied(five, chosen(tmp_path, SPLIT, how_far="platform"))
+    done = planes.applied(five, chosen(tmp_path, SPLIT, how_far="platform"))
     assert done.code == 0, done.err
-    status_of(five, "ok")
-    back = undone(five)
+    planes.status_of(five, "ok")
+    back = planes.undone(five)
     assert back.code == 0, back.err
     assert (metadata(five), files(five)) == before
     assert five.store.value(FLAG) is None
     assert all(host.read_file(DROP_IN) is None for host in five.hosts)
     assert all(places(five).values()), "everything runs"
-    status_of(five, "to do")
+    planes.status_of(five, "to do")
 
 
 def test_a_run_that_is_killed_is_taken_up_again(five: PretendCluster, tmp_path: Path) -> None:
@@ -144,10 +124,26 @@ def test_a_run_that_is_killed_is_taken_up_again(five: PretendCluster, tmp_path: 
         run.until(has(e.StepFinished, step="destroy:deis-controller.service"))
     done = deiswizard("resume", "last", "--yes")
     assert done.code == 0, done.err
-    status_of(five, "ok")
-    back = undone(five)
+    planes.status_of(five, "ok")
+    back = planes.undone(five)
     assert back.code == 0, back.err
-    status_of(five, "to do")
+    planes.status_of(five, "to do")
+
+
+def test_a_run_that_is_killed_in_the_second_pass_of_a_host_is_taken_up_again(
+    five: PretendCluster, tmp_path: Path
+) -> None:
+    """By then its metadata is another than what its first pass was made from."""
+    done = planes.applied(five, chosen(tmp_path, SPLIT))
+    assert done.code == 0, done.err
+    moved = {**SPLIT, "deis-3": "data", "deis-4": "control, router"}
+    words = ["apply", "planes", "-a", chosen(tmp_path, moved, how_far="metadata"), "--yes"]
+    with running(tmp_path, *words, *target_flags(five.target)) as run:
+        run.until(has(e.StepFinished, step="known:deis-3", status=StepStatus.DONE))
+    done = deiswizard("resume", "last", "--yes")
+    assert done.code == 0, done.err
+    assert metadata(five)["deis-3"] == "dataPlane=true,zone=a"
+    planes.status_of(five, "ok")
 
 
 def test_a_run_that_was_killed_while_a_unit_was_away_is_taken_back(
@@ -157,18 +153,18 @@ def test_a_run_that_was_killed_while_a_unit_was_away_is_taken_back(
     words = ["apply", "planes", "-a", chosen(tmp_path, SPLIT), "--yes", *target_flags(five.target)]
     with running(tmp_path, *words) as run:
         run.until(has(e.StepFinished, step="destroy:deis-controller.service"))
-    back = undone(five)
+    back = planes.undone(five)
     assert back.code == 0, back.err
     assert (metadata(five), files(five)) == before
     assert all(places(five).values()), "everything runs"
     assert "destroy router" not in back.err, "it was never touched"
-    status_of(five, "to do")
+    planes.status_of(five, "to do")
 
 
 def test_a_host_that_is_taken_away_in_the_middle_stops_the_run_before_units_lose_their_place(
     five: PretendCluster, tmp_path: Path
 ) -> None:
-    done = applied(five, chosen(tmp_path, SPLIT))
+    done = planes.applied(five, chosen(tmp_path, SPLIT))
     assert done.code == 0, done.err
     moved = {**SPLIT, "deis-3": "data", "deis-4": "control, router"}
     five.hosts[2].fleetd.may_start.clear()
@@ -185,38 +181,70 @@ def test_a_host_that_is_taken_away_in_the_middle_stops_the_run_before_units_lose
     assert "controlPlane=true" in metadata(five)["deis-3"], "it lost nothing yet"
 
 
+def test_three_hosts_from_by_choice_to_ok_and_back(tmp_path: Path) -> None:
+    split = {"deis-1": "control, router", "deis-2": "control, router", "deis-3": "data, router"}
+    with started("three", stateless=True, members=3) as three:
+        planes.status_of(three, "by choice")
+        done = planes.applied(three, chosen(tmp_path, split))
+        assert done.code == 0, done.err
+        assert places(three)["deis-publisher.service"] == ["deis-3"]
+        assert places(three)["deis-controller.service"] in (["deis-1"], ["deis-2"])
+        planes.status_of(three, "ok")
+        back = planes.undone(three)
+        assert back.code == 0, back.err
+        planes.status_of(three, "by choice")
+
+
 def test_fifty_hosts_from_to_do_to_ok_and_back(tmp_path: Path) -> None:
-    with started("fifty", stateless=True) as fifty:
+    with started("fifty", stateless=True, members=3) as fifty:
         flags = target_flags(fifty.target)
-        status_of(fifty, "to do")
+        planes.status_of(fifty, "to do")
         plan = str(tmp_path / "plan.json")
         made = deiswizard("plan", "planes", "-o", plan, *flags)
         assert made.code == 0, made.err
         done = deiswizard("apply", plan, "--yes", *flags)
         assert done.code == 0, done.err[-3000:]
-        status_of(fifty, "ok")
+        planes.status_of(fifty, "ok")
         assert len(places(fifty)["deis-publisher.service"]) == 44
-        back = undone(fifty)
+        back = planes.undone(fifty)
         assert back.code == 0, back.err[-3000:]
-        status_of(fifty, "to do")
+        planes.status_of(fifty, "to do")
 
 
 def test_with_ceph_its_hosts_stay_in_the_control_plane(tmp_path: Path) -> None:
     everywhere = {name: f"control, {planes}" for name, planes in SPLIT.items()}
     everywhere |= {name: "control, router" for name in ("deis-1", "deis-2", "deis-3")}
-    with started("five", stateless=False) as cluster:
-        refused = applied(cluster, chosen(tmp_path, SPLIT))
-        assert refused.code == 2 and "Ceph keeps data and monitors there" in refused.err
-        cluster.ceph_health = "HEALTH_WARN 12 pgs degraded"
-        refused = applied(cluster, chosen(tmp_path, everywhere))
+    with started("five", stateless=False, members=3) as cluster:
+        two = {**SPLIT, "deis-3": "data, router"}
+        refused = planes.applied(cluster, chosen(tmp_path, two))
+        assert refused.code == 2 and "three must stay" in refused.err
+        cluster.ceph.said = "HEALTH_WARN 12 pgs degraded"
+        refused = planes.applied(cluster, chosen(tmp_path, everywhere))
         assert refused.code == 2 and "Ceph is not well (HEALTH_WARN 12 pgs degraded)" in refused.err
-        cluster.ceph_health = "HEALTH_OK"
-        done = applied(cluster, chosen(tmp_path, everywhere))
+        cluster.ceph.said = "HEALTH_OK"
+        done = planes.applied(cluster, chosen(tmp_path, everywhere))
         assert done.code == 0, done.err
-        status_of(cluster, "ok")
-        back = undone(cluster)
+        planes.status_of(cluster, "ok")
+        back = planes.undone(cluster)
         assert back.code == 0, back.err
-        status_of(cluster, "to do")
+        planes.status_of(cluster, "to do")
+
+
+def test_an_app_leaves_a_host_that_is_no_more_of_its_plane_before_the_next_one(
+    five: PretendCluster, tmp_path: Path
+) -> None:
+    assert planes.applied(five, chosen(tmp_path, SPLIT)).code == 0
+    unit = "shop_v2.web.1.service"
+    kept = UnitOption(section="X-Fleet", name="MachineMetadata", value='"dataPlane=true"')
+    five.fleet.submit(unit, [kept], "launched")
+    (here,) = places(five)[unit]
+    other = next(name for name in ("deis-4", "deis-5") if name != here)
+    done = planes.applied(five, chosen(tmp_path, {**SPLIT, here: "control"}))
+    assert done.code == 0, done.err
+    assert "1 container of apps run elsewhere" in done.err
+    assert places(five)[unit] == [other]
+    none = planes.applied(five, chosen(tmp_path, {**SPLIT, here: "control", other: "router"}))
+    assert none.code == 2 and "apps need a host of the data plane" in none.err
 
 
 def test_a_fleetd_that_must_be_restarted_stops_its_units_and_was_said_to(
@@ -227,10 +255,10 @@ def test_a_fleetd_that_must_be_restarted_stops_its_units_and_was_said_to(
     asked = chosen(tmp_path, SPLIT, how_far="metadata")
     said = deiswizard("plan", "planes", "-a", asked, *flags)
     assert "every fleet unit on deis-2" in said.out and "[restart]" in said.out
-    done = applied(five, asked)
+    done = planes.applied(five, asked)
     assert done.code == 0, done.err
     assert metadata(five)["deis-2"].startswith("controlPlane=true")
-    status_of(five, "partly")
+    planes.status_of(five, "partly")
 
 
 @pytest.mark.timeout(800)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Snapshot, Unit, UnitState, Versions
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import Step
+from deiswizard.recommendations.ceph_shutdown import ASK as SHUTDOWN_ASK
+from deiswizard.recommendations.planes.ceph_facts import ASK as CEPH_QUESTIONS
+from deiswizard.recommendations.planes.ceph_facts import MONITORS, OSDS, ROOM
 from deiswizard.recommendations.planes.choices import check_choices
 from deiswizard.recommendations.planes.facts import (
     CEPH,
@@ -19,6 +25,7 @@ from deiswizard.recommendations.planes.facts import (
     pair_of,
 )
 from deiswizard.recommendations.planes.fleetd import ASK, FLEETD
+from deiswizard.recommendations.planes.shutdown import SHUTDOWN
 from deiswizard.userdata.metadata import pairs
 from tests.builders import host, snapshot
 
@@ -72,7 +79,7 @@ def fleetd_says(
         "ActiveState=active",
         "# /usr/lib/systemd/system/fleet.service\n[Service]\nExecStart=/usr/bin/fleetd\n",
         "# /run/systemd/system/fleet.service.d/20-cloudinit.conf\n[Service]\n"
-        f'Environment="FLEET_METADATA={metadata}"\n',
+        f'Environment="FLEET_METADATA={metadata}"\nEnvironment="FLEET_PUBLIC_IP=10.21.2.11"\n',
     ]
     told += [f"# {path}\n{text}\n" for path, text in (files or {}).items()]
     end = (
@@ -89,6 +96,41 @@ def decorators(leave_out: Sequence[str] = ()) -> str:
     )
 
 
+def ceph_answers(
+    count: int, *, used: int = 7_850_000, copies: int = 3, down: Sequence[int] = (), code: int = 0
+) -> list[Answer]:
+    """As hammer prints them (``OSDMap::print``, ``MonMap::print``, ``osd df`` as JSON)."""
+    dump = ["epoch 36", "fsid 20038e38-4108-4e79-95d4-291d0eef2949", "flags "]
+    dump += [
+        f"pool 1 'data' replicated size {copies} min_size 1 crush_ruleset 0 object_hash rjenkins "
+        "pg_num 64 pgp_num 64 last_change 1 flags hashpspool stripe_width 0",
+        f"max_osd {count}",
+    ]
+    dump += [
+        f"osd.{n} {'down' if n in down else 'up  '} in  weight 1 up_from 4 up_thru 30 down_at 0 "
+        f"last_clean_interval [0,0) {host(n + 1).address}:6800/1 exists,up 1f"
+        for n in range(count)
+    ]
+    monitors = ["epoch 3", "last_changed 2014-11-04 06:45:07.940731"]
+    monitors += [f"{n}: {host(n + 1).address}:6789/0 mon.deis-{n + 1}" for n in range(count)]
+    nodes = [{"id": n, "kb": 16_402_000, "kb_used": used, "type": "osd"} for n in range(count)]
+    said = {
+        OSDS: "\n".join(dump),
+        MONITORS: "\n".join(monitors),
+        ROOM: json.dumps({"nodes": nodes}),
+    }
+    return [
+        Answer(id=name, host="deis-1", command=CEPH_QUESTIONS[name], code=code, out=f"{out}\n")
+        for name, out in said.items()
+    ]
+
+
+def runs_at(unit: str, number: int) -> UnitState:
+    """It runs on the host of that number."""
+    machine = f"{number:032x}"
+    return UnitState(unit=unit, machine_id=machine, load="loaded", active="active", sub="running")
+
+
 def world(
     *metadata: str,
     flag: str | None = None,
@@ -100,9 +142,15 @@ def world(
     fleetd: Mapping[int, str] | None = None,
     leave_out: Sequence[str] = (),
     hosts: Mapping[int, Mapping[str, Any]] | None = None,
+    ceph_is: Mapping[str, Any] | None = None,
+    graceful: Sequence[int] = (),
+    disarmed: Sequence[int] = (),
     **changes: Any,
 ) -> Snapshot:
-    """A host for each ``metadata``; ``where`` puts units elsewhere (host numbers)."""
+    """A host for each ``metadata``; ``where`` puts units elsewhere (host numbers).
+
+    ``graceful`` hosts leave Ceph at their shutdown; ``disarmed`` are kept from it.
+    """
     texts = metadata or (ALL,) * 5
     found: list[HostFacts] = [
         host(
@@ -130,13 +178,10 @@ def world(
     places |= {name: range(1, len(found) + 1) for name in everywhere}
     places |= where or {}
     states = tuple(
-        UnitState(
-            unit=f"deis-{name}.service", machine_id=f"{number:032x}", load="loaded", active="active",
-            sub="running",
-        )
+        runs_at(f"deis-{name}.service", number)
         for name, numbers in places.items()
         for number in numbers
-    )  # fmt: skip
+    )
     answers = [
         Answer(
             id=FLEETD,
@@ -155,8 +200,28 @@ def world(
     )
     if ceph:
         answers.append(Answer(id=CEPH, host="deis-1", command=CEPH_ASK, code=0, out=f"{health}\n"))
+        answers += ceph_answers(len(found), **(ceph_is or {}))
+        answers += [
+            Answer(
+                id=SHUTDOWN,
+                host=one.name,
+                command=SHUTDOWN_ASK,
+                code=0,
+                out=f"LoadState=loaded\nActiveState={'active' if number in graceful else 'inactive'}\n"
+                "UnitFileState=disabled\n" + "Disarmed=yes\n" * (number in disarmed),
+            )
+            for number, one in enumerate(found, 1)
+            if one.reachable
+        ]
+    keys = {FLAG: flag} if flag is not None else {}
+    if ceph:
+        for number, one in enumerate(found):
+            keys |= {
+                f"/deis/store/osds/{one.address}": str(number),
+                f"/deis/store/hosts/{one.address}": one.name,
+            }
     fields: dict[str, Any] = {
-        "keys": {FLAG: flag} if flag is not None else {},
+        "keys": keys,
         "units": (*own, *units),
         "unit_states": states,
         "answers": tuple(answers),
@@ -189,4 +254,11 @@ def sentences(now: Snapshot, choices: PlanesChoices, *, blocks: bool = True) -> 
         f"{problem.field}: {problem.what}; allowed: {problem.allowed}"
         for problem in check_choices(now, choices)
         if problem.blocks == blocks
+    )
+
+
+def step_of(made: Plan, name: str, *, back: bool = False) -> Step:
+    """A plan's step, or with ``back`` its way back's."""
+    return next(
+        s for stage in (made.undo if back else made.stages) for s in stage.steps if s.id == name
     )

@@ -8,7 +8,6 @@ from typing import TypeVar
 import pytest
 
 from deiswizard.cluster.snapshot import Snapshot, Unit
-from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import (
     GuardStep,
@@ -187,12 +186,7 @@ def test_a_matrix_that_is_none_is_told_in_a_sentence() -> None:
     assert choose({"deis-1": "data"}).hosts["deis-1"] == ("data",)
 
 
-def test_a_host_with_ceph_never_leaves_the_control_plane() -> None:
-    now = world(ceph=True)
-    said = sentences(now, choose())
-    assert "deis-4, deis-5: Ceph keeps data and monitors there" in said
-    with pytest.raises(PreconditionError, match="without its own removal steps"):
-        plan(now, choose())
+def test_a_host_with_ceph_that_is_of_no_control_plane_is_at_risk() -> None:
     held = done(ceph=True)
     judged(held, Status.AT_RISK, "deis-4 holds Ceph's data but is not of the control plane")
 
@@ -243,6 +237,37 @@ def test_metadata_is_read_as_both_kinds_of_systemd_print_it() -> None:
     assert [seconds_in(text) for text in ("10s", "1min 30s", "100ms", "infinity", "")] == [
         10.0, 90.0, 0.1, None, None,
     ]  # fmt: skip
+
+
+def test_a_value_with_spaces_ends_only_where_another_variable_of_the_unit_begins() -> None:
+    odd = "controlPlane=true,dataPlane=true,routerMesh=true, ZONE=eu"
+    now = world(ALL, ALL, ALL, odd, ALL)
+    found = fleetd_of(now, now.hosts[3])
+    assert found is not None and found.metadata == odd
+    content = next(
+        s.content for s in of_kind(plan(now, choose()), UploadStep) if s.host == "deis-4"
+    )
+    assert content == '[Service]\nEnvironment="FLEET_METADATA=dataPlane=true, ZONE=eu"\n'
+    more = {
+        "/etc/systemd/system/fleet.service.d/30-more.conf": '[Service]\nEnvironment=A=b "ZONE=us"'
+    }
+    said = f"FLEET_METADATA={ALL} A=b ZONE=us FLEET_PUBLIC_IP=10.21.2.11"
+    told = fleetd_says(ALL, files=more).replace(
+        f"FLEET_METADATA={ALL} FLEET_PUBLIC_IP=10.21.2.11", said
+    )
+    set_apart = world(fleetd={4: told})
+    found = fleetd_of(set_apart, set_apart.hosts[3])
+    assert found is not None and found.metadata == ALL, "ZONE is a variable of its own here"
+
+
+def test_metadata_that_fleet_knows_and_its_variable_does_not_hold_is_not_lost() -> None:
+    now = world(ALL, ALL, ALL, f"{ALL},zone=eu", ALL, fleetd={4: fleetd_says(ALL)})
+    said = sentences(now, choose())
+    assert "deis-4: fleet knows it with zone=eu, which the variable FLEET_METADATA" in said
+    stays = {**SPLIT, "deis-4": ["control", "data", "router"]}
+    assert sentences(now, choose(stays)) == "", "nothing is written there"
+    changed = world(ALL, ALL, ALL, f"{ALL},zone=eu", ALL, fleetd={4: fleetd_says(f"{ALL},zone=us")})
+    assert "zone=eu" in sentences(changed, choose())
 
 
 def test_what_is_written_means_the_same_to_systemd() -> None:

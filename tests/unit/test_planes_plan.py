@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -10,18 +13,22 @@ import pytest
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.cluster.unit_files import digest
 from deiswizard.plan.conditions import CommandSays
-from deiswizard.plan.fleet_conditions import MachinesCarry, MetadataIs, UnitRunsOn, UnitStopped
-from deiswizard.plan.plan import Plan
-from deiswizard.plan.step import (
-    DestroyUnitStep,
-    GuardStep,
-    JobStep,
-    StopUnitStep,
-    SubmitUnitStep,
-    WaitStep,
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitsStay,
+    UnitStopped,
 )
+from deiswizard.plan.fleet_steps import DestroyUnitStep, StopUnitStep, SubmitUnitStep
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import GuardStep, JobStep, WaitStep
+from deiswizard.recommendations.deis_units import STEADY
 from deiswizard.recommendations.planes.facts import FLAG, moves
+from deiswizard.recommendations.planes.fleetd import Fleetd
+from deiswizard.recommendations.planes.hosts import applied
 from deiswizard.recommendations.planes.plan import plan
+from deiswizard.run.undo import verify_undo
 from deiswizard.vocabulary import Danger
 from tests.unit.planes_world import (
     ALL,
@@ -29,8 +36,10 @@ from tests.unit.planes_world import (
     choose,
     fleetd_says,
     sentences,
+    unit,
     world,
 )
+from tests.unit.runs import way_back_of
 
 S = TypeVar("S")
 CONTROL, DATA = "controlPlane=true,routerMesh=true", "dataPlane=true"
@@ -121,6 +130,48 @@ def test_before_a_host_loses_a_plane_others_must_have_it() -> None:
     assert now.hosts[2].machine_id not in condition.machines, "it must have left"
 
 
+def test_a_unit_that_must_leave_is_said_to_stop_there_and_back() -> None:
+    moved = choose(
+        {**SPLIT, "deis-3": ["data"], "deis-4": ["control", "router"]}, how_far="metadata"
+    )
+    made = plan(done(), moved)
+    assert made.impact.danger is Danger.RESTART
+    assert made.impact.restarts == (
+        "stops on deis-3, and starts on another host of its plane: controller, router@3",
+        "ends on deis-4: publisher",
+    )
+    assert "stops there and starts elsewhere" in made.impact.duration
+    assert "no unit stops" not in made.impact.duration + made.impact.undo
+    jobs = {job.id: job for job in of_kind(made, JobStep)}
+    assert {name: job.danger for name, job in jobs.items()} == {
+        "apply:deis-3:both": Danger.WRITE,
+        "apply:deis-4:both": Danger.WRITE,
+        "apply:deis-3": Danger.RESTART,
+        "apply:deis-4": Danger.RESTART,
+    }
+    assert "except what is kept to the control and router plane" in jobs["apply:deis-3"].title
+    back = {s.id: s.danger for stage in made.undo for s in stage.steps if isinstance(s, JobStep)}
+    assert back["back:apply:deis-4:both"] is back["back:apply:deis-3:both"] is Danger.RESTART
+    assert back["back:apply:deis-3"] is Danger.WRITE, "it gains there"
+
+
+def test_a_database_that_moves_is_backed_up_first() -> None:
+    where = {**HOME, "database": [3]}
+    now = done(units=(unit("database", decorated=True),), where=where)
+    moved = choose(
+        {**SPLIT, "deis-3": ["router"], "deis-4": ["control", "data"]}, how_far="metadata"
+    )
+    said = (
+        "hosts: no verified backup of this cluster is known, and its database moves to another host"
+    )
+    assert said in sentences(now, moved, blocks=False)
+    assert any("restores from its backups" in note for note in plan(now, moved).impact.notes)
+    stays = choose(
+        {**SPLIT, "deis-2": ["router"], "deis-4": ["control", "data"]}, how_far="metadata"
+    )
+    assert "verified backup" not in sentences(now, stays, blocks=False)
+
+
 def test_each_host_stage_looks_before_and_after() -> None:
     made = plan(world(ceph=True), choose({n: [*p, "control"] for n, p in SPLIT.items()}))
     stage = next(stage for stage in made.stages if stage.id == "host:deis-4")
@@ -149,7 +200,9 @@ def test_the_setting_comes_after_the_hosts_and_before_the_units() -> None:
     assert all(name.startswith("host:") for name in names[:at])
     assert all(name.startswith("group:") for name in names[at + 1 :])
     guards = [s for s in made.stages[at].steps if isinstance(s, GuardStep)]
-    assert {g.condition.pair: g.condition.least for g in guards} == {  # type: ignore[union-attr]
+    counted = [g.condition for g in guards if isinstance(g.condition, MachinesCarry)]
+    assert guards[0].id == "guard:etcd:flag" and len(counted) == len(guards) - 1
+    assert {condition.pair: condition.least for condition in counted} == {
         "controlPlane=true": 1, "dataPlane=true": 1, "routerMesh=true": 3,
     }  # fmt: skip
 
@@ -164,12 +217,26 @@ def test_component_by_component_routers_go_one_by_one() -> None:
     ]  # fmt: skip
     stage = made.stages[-1]
     assert [type(step) for step in stage.steps] == [
-        GuardStep, StopUnitStep, WaitStep, DestroyUnitStep, WaitStep, SubmitUnitStep, WaitStep,
+        GuardStep, GuardStep, StopUnitStep, WaitStep, DestroyUnitStep, WaitStep, SubmitUnitStep, WaitStep,
+        WaitStep,
     ]  # fmt: skip
     for before, step in pairwise(stage.steps):
         assert step.needs == (before.id,)
-    assert isinstance(stage.steps[2].condition, UnitStopped)  # type: ignore[union-attr]
-    assert stage.steps[5].content.endswith('MachineMetadata="routerMesh=true"\n')  # type: ignore[union-attr]
+    assert isinstance(stage.steps[3].condition, UnitStopped)  # type: ignore[union-attr]
+    assert stage.steps[6].content.endswith('MachineMetadata="routerMesh=true"\n')  # type: ignore[union-attr]
+
+
+def test_what_was_made_again_is_seen_to_go_on_running_all_at_once_there_and_back() -> None:
+    made = plan(world(), choose(how_far="platform"))
+    for stages, prefix in ((made.stages, ""), (made.undo, "back:")):
+        stage = next(s for s in stages if f"{prefix}stay:platform" in {x.id for x in s.steps})
+        waits = [s for s in stage.steps if isinstance(s, WaitStep)]
+        runs = [s.condition for s in waits if isinstance(s.condition, UnitRunsOn)]
+        condition = waits[-1].condition
+        assert (
+            isinstance(condition, UnitsStay) and condition.units == tuple(runs) and len(runs) == 8
+        )
+        assert condition.steady == STEADY
 
 
 def test_ceph_and_what_stands_on_it_go_down_and_come_up_together() -> None:
@@ -285,6 +352,42 @@ def test_the_way_back_goes_backwards_with_what_was_there() -> None:
     assert all(step.undoes for stage in made.undo for step in stage.steps)
 
 
+def test_the_way_back_is_judged_by_what_hosts_carry_and_where_units_run() -> None:
+    before = world()
+    back = way_back_of(plan(before, choose()), done())
+    found = {check.title: check.ok for check in verify_undo(back, before)}
+    assert {f"deis-{n} carries the metadata that it had" for n in range(1, 6)} <= set(found)
+    assert found["deis-router@3.service runs again"] and all(found.values()), found
+    wrong = {check.title for check in verify_undo(back, done()) if check.ok is False}
+    assert {f"deis-{n} carries the metadata that it had" for n in range(1, 6)} <= wrong
+    units = [s for s in before.unit_states if s.unit != "deis-router@3.service"]
+    without = before.model_copy(update={"unit_states": tuple(units)})
+    assert [check.title for check in verify_undo(back, without) if not check.ok] == [
+        "deis-router@3.service runs again"
+    ]
+    fewer = before.model_copy(update={"hosts": before.hosts[1:]})
+    lost = {check.title: check.ok for check in verify_undo(back, fewer)}
+    assert lost["deis-1 carries the metadata that it had"] is None
+
+
 def test_nothing_to_do_is_nothing_done() -> None:
     made = plan(done(), choose())
     assert made.is_empty and not made.stages and made.impact.undo.startswith("not needed")
+
+
+def test_fleetd_is_killed_right_after_it_gave_news_of_its_machine(tmp_path: Path) -> None:
+    """In a real shell: etcdctl counts a lease down, and fleetd renews it at 14."""
+    left = tmp_path / "left"
+    left.write_text("17")
+    for name, text in {
+        "etcdctl": f"n=$(cat {left}); echo TTL: $n; n=$((n - 1)); [ $n -lt 15 ] && n=30; echo $n > {left}",
+        "systemctl": f'echo "$* at $(cat {left})" >> {tmp_path}/calls',
+        "sleep": "",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    told = Fleetd("", "always", 10.0, (), False, "", True)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-c", applied(told, "f00")], env=environ, check=True, timeout=60)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[:2] == ["daemon-reload at 29", "kill -s KILL fleet.service at 29"]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import Evidence, Snapshot
 from deiswizard.recommendations.base import Assessment, Finding
+from deiswizard.recommendations.ceph_shutdown import DROP_IN, disarmed_hosts
+from deiswizard.recommendations.deis_units import short
 from deiswizard.recommendations.planes.choices import counts
 from deiswizard.recommendations.planes.facts import (
     BOTH_TRUE,
@@ -28,7 +30,9 @@ from deiswizard.recommendations.planes.facts import (
     planes_now,
     undecorated_templates,
 )
+from deiswizard.recommendations.planes.shutdown import SHUTDOWN
 from deiswizard.userdata.metadata import PLANES
+from deiswizard.userdata.roles import CEPH_SHUTDOWN
 from deiswizard.vocabulary import Status
 
 MACHINES = "fleetctl list-machines -l"
@@ -44,7 +48,9 @@ def assess(snapshot: Snapshot) -> Assessment:
         status = Status.TO_DO if snapshot.keys_read and snapshot.hosts else Status.UNKNOWN
         now = "Deis is not installed" if status is Status.TO_DO else "could not be read"
         return _result(status, now, what, ())
-    findings = (*_flag(snapshot), *_hosts(snapshot), *_units(snapshot), *_apps(snapshot))
+    findings = tuple(
+        finding for look in (_flag, _hosts, _units, _apps, _disarmed) for finding in look(snapshot)
+    )
     apart = _is_apart(snapshot)
     decorated = [is_decorated(unit) for unit in of_planes(snapshot)]
     worst = [finding.status for finding in findings]
@@ -225,13 +231,28 @@ def _apps(snapshot: Snapshot) -> Iterator[Finding]:
         )
 
 
+def _disarmed(snapshot: Snapshot) -> Iterator[Finding]:
+    """A run that was left has not put Ceph's shutdown service back; a host that has left Ceph needs none."""
+    holds = ceph_hosts(snapshot)
+    for host in disarmed_hosts(snapshot, SHUTDOWN):
+        if host in holds:
+            yield Finding(
+                status=Status.PARTLY,
+                what=f"{host.name} holds Ceph's data, and its {CEPH_SHUTDOWN} does nothing: a run has kept it from "
+                "taking the host out of Ceph, and has not put it back",
+                evidence=(Evidence(source=DROP_IN, host=host.name, said="it is there"),),
+                do="take that run up again, or back (deiswizard runs); without it: "
+                f"sudo rm {DROP_IN}; sudo systemctl daemon-reload",
+            )
+
+
 def planes_of_units(snapshot: Snapshot) -> dict[str, str]:
     """Host to the names of Deis's units there, for the form."""
     found: dict[str, list[str]] = {host.name: [] for host in snapshot.hosts}
     for unit in of_planes(snapshot):
         component = component_of(unit.name)
         name = "store" if component.startswith("store-") and "gateway" not in component else ""
-        name = name or unit.name.removeprefix("deis-").removesuffix(".service")
+        name = name or short(unit.name)
         for host in hosts_of(unit.name, snapshot):
             if name not in found[host.name] and component not in ("publisher",):
                 found[host.name].append(name)

@@ -7,6 +7,8 @@ from typing import Any
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.recommendations.base import Problem
+from deiswizard.recommendations.planes import files as planes_files
+from deiswizard.recommendations.planes.ceph_choices import may_leave
 from deiswizard.recommendations.planes.facts import (
     DEISCTL_TRUE,
     FALSE,
@@ -15,17 +17,22 @@ from deiswizard.recommendations.planes.facts import (
     PlanesChoices,
     ceph_hosts,
     ceph_said,
-    component_of,
     has_ceph,
+    hosts_of,
     is_ceph_well,
+    is_database,
     is_decorated,
+    kept_to,
+    moves,
     needed,
     of_planes,
     planes_now,
     to_decorate,
 )
-from deiswizard.recommendations.planes.fleetd import FOLDER, Fleetd, fleetd_of, known
-from deiswizard.userdata.metadata import PLANES
+from deiswizard.recommendations.planes.fleetd import FOLDER, Fleetd, fleetd_of, known, shown
+from deiswizard.recommendations.security.tags import DATA_PLANE, app_of, fits, pairs_of
+from deiswizard.userdata.metadata import PLANES, pairs, with_planes
+from deiswizard.wording import few
 
 ADVISED_CONTROL = 3
 ROOMY = 2
@@ -98,9 +105,11 @@ def tallies(snapshot: Snapshot, raw: Any) -> tuple[str, ...]:
 
 def check_choices(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Problem, ...]:
     """Everything that would leave a unit without a place, or a host in between."""
+    if choices.makes_files:
+        return (*_counts(snapshot, choices), *planes_files.check_choices(snapshot, choices))
     return tuple(
         problem
-        for judge in (_hosts, _counts, _ceph, _fleetd, _far)
+        for judge in (_hosts, _counts, _apps, _ceph, _fleetd, _far)
         for problem in judge(snapshot, choices)
     )
 
@@ -154,19 +163,34 @@ def _counts(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
         )
 
 
-def _ceph(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
-    leaves = [
-        host.name
-        for host in ceph_hosts(snapshot)
-        if "control" not in choices.hosts.get(host.name, ())
-    ]
-    if leaves:
+def _apps(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
+    """Containers of apps that are kept to the data plane, and whose tags no host of it would have."""
+    then = [_with_planes(host, choices.hosts.get(host.name, ())) for host in snapshot.hosts]
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for unit in snapshot.units:
+        app, kept = app_of(unit.name), pairs_of(unit.machine_metadata)
+        tags = " ".join(f"{key}={value}" for key, value in kept if (key, value) != DATA_PLANE)
+        if not (app and kept_to(unit) and tags) or any(fits(host, kept) for host in then):
+            continue
+        if now := hosts_of(unit.name, snapshot):
+            found.setdefault((app, tags), {}).update(dict.fromkeys(host.name for host in now))
+    for (app, tags), names in found.items():
         yield Problem(
             field="hosts",
-            what=f"{', '.join(leaves)}: Ceph keeps data and monitors there, and would lose them without "
-            "its own removal steps. Take the host out of Ceph first (or run without Ceph)",
-            allowed="control stays ticked",
+            what=f"{app} runs only where {tags} is (now {few(list(names))}), and no such host would be of the data "
+            "plane: its containers would run nowhere",
+            allowed=f"the data plane for a host with {tags}, or other tags for {app} first",
         )
+
+
+def _with_planes(host: HostFacts, planes: Sequence[str]) -> HostFacts:
+    """A host as it will be."""
+    then = with_planes(shown(host.metadata), planes)
+    return host.model_copy(update={"metadata": pairs(then)})
+
+
+def _ceph(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
+    yield from may_leave(snapshot, choices)
     if not has_ceph(snapshot) or is_ceph_well(snapshot):
         return
     said = f"Ceph is not well ({ceph_said(snapshot) or 'it could not be asked'})"
@@ -231,7 +255,17 @@ def _service(host: HostFacts, fleetd: Fleetd) -> Iterator[Problem]:
             what=f"{host.name}: fleet.service reads an EnvironmentFile, which may win over ours",
             blocks=False,
         )
-    if known(fleetd.metadata) != tuple(sorted(host.metadata)):
+    only_fleets = sorted(set(host.metadata) - set(known(fleetd.metadata)))
+    lost = [f"{key}={value}" for key, value in only_fleets if key not in PLANES.values()]
+    if lost:
+        yield Problem(
+            field="hosts",
+            what=f"{host.name}: fleet knows it with {', '.join(lost)}, which the variable FLEET_METADATA of its "
+            f"fleetd does not hold ('{fleetd.metadata}'): it would be lost",
+            allowed="its planes as they are, until FLEET_METADATA holds all of its metadata, or fleetd was started "
+            "again without it",
+        )
+    elif known(fleetd.metadata) != tuple(sorted(host.metadata)):
         yield Problem(
             field="hosts",
             what=f"{host.name}: fleetd was not started again since its metadata was changed: it runs with "
@@ -255,11 +289,13 @@ def _far(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
             what=f"enablePlacementOptions is '{flag}', with which no unit can be made any more",
             allowed="components or platform, which set it to true",
         )
-    has_data = any(component_of(unit.name) == "database" for unit in to_decorate(snapshot, choices))
-    if has_data and not snapshot.backups:
+    is_made_again = any(is_database(unit.name) for unit in to_decorate(snapshot, choices))
+    goes = any(is_database(move.unit) for move in moves(snapshot, choices))
+    if (is_made_again or goes) and not snapshot.backups:
+        what = "is made again" if is_made_again else "moves to another host"
         yield Problem(
-            field="how_far",
-            what="no verified backup of this cluster is known, and its database is made again: "
+            field="how_far" if is_made_again else "hosts",
+            what=f"no verified backup of this cluster is known, and its database {what}: "
             "back up first (recommendation 6)",
             blocks=False,
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from deiswizard.recommendations import provisioning
 from deiswizard.recommendations.base import Recommendation
+from deiswizard.recommendations.planes import apps, shutdown
 from deiswizard.recommendations.planes.assess import assess
+from deiswizard.recommendations.planes.ceph_facts import ceph_questions
 from deiswizard.recommendations.planes.choices import check_choices, defaults
 from deiswizard.recommendations.planes.facts import PlanesChoices, questions
 from deiswizard.recommendations.planes.form import FIELDS
@@ -24,5 +27,12 @@ RECOMMENDATION = Recommendation(
     check_choices=check_choices,
     plan=plan,
     verify=verify,
-    questions=questions,
+    questions=lambda snapshot: (
+        *questions(snapshot),
+        *ceph_questions(snapshot),
+        *shutdown.questions(snapshot),
+        *apps.questions(snapshot),
+    ),
+    read=provisioning.read,
+    fingerprints=provisioning.fingerprints,
 )

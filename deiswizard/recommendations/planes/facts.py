@@ -12,9 +12,10 @@ from pydantic import field_validator
 
 from deiswizard.cluster.fleet import PLATFORM
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot, Unit
-from deiswizard.recommendations.base import Choices
+from deiswizard.recommendations.deis_units import short
 from deiswizard.recommendations.planes import fleetd as planes_fleetd
-from deiswizard.recommendations.security.tags import APP_UNIT, fits, pairs_of
+from deiswizard.recommendations.provisioning import ProvisioningChoices
+from deiswizard.recommendations.security.tags import DATA_PLANE, app_of, fits, pairs_of
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.wording import few
 
@@ -57,7 +58,7 @@ CEPH_HOSTS = 3
 """Monitors keep a majority, and data is there three times (deis-facts 1)."""
 
 
-class PlanesChoices(Choices):
+class PlanesChoices(ProvisioningChoices):
     """Which host is to be of which planes, and how far to go.
 
     ``how_far``: ``metadata`` (of the hosts alone), ``components`` (also the setting, and each
@@ -93,12 +94,17 @@ def component_of(unit: str) -> str:
     """``deis-store-gateway@1.service`` -> ``store-gateway``; empty: none of Deis's own."""
     if not PLATFORM.fullmatch(unit):
         return ""
-    return unit.removeprefix("deis-").removesuffix(".service").partition("@")[0]
+    return short(unit).partition("@")[0]
 
 
 def plane_of(unit: str) -> Plane | None:
     """The plane of one of Deis's units; None: none (logspout), or not Deis's."""
     return PLANE_OF.get(component_of(unit))
+
+
+def is_database(unit: str) -> bool:
+    """It keeps its data in a container of its host, and restores it from its backups on another one."""
+    return component_of(unit) == "database"
 
 
 def pair_of(plane: str) -> str:
@@ -122,6 +128,13 @@ def is_decorated(unit: Unit) -> bool:
     """Its file keeps it to the hosts of its plane."""
     plane = plane_of(unit.name)
     return plane is not None and (PLANES[plane], "true") in pairs_of(unit.machine_metadata)
+
+
+def kept_to(unit: Unit) -> Plane | None:
+    """The plane to whose hosts its file keeps it: a unit of Deis's or of an app; None: to none."""
+    if app_of(unit.name):
+        return "data" if DATA_PLANE in pairs_of(unit.machine_metadata) else None
+    return plane_of(unit.name) if is_decorated(unit) else None
 
 
 def may_run_on(unit: Unit, host: HostFacts) -> bool:
@@ -161,6 +174,12 @@ def ceph_hosts(snapshot: Snapshot) -> tuple[HostFacts, ...]:
 def ceph_asker(snapshot: Snapshot) -> HostFacts | None:
     """A host on which Ceph can be asked."""
     return next((h for h in snapshot.where("deis-store-monitor.service") if h.reachable), None)
+
+
+def ceph_question(snapshot: Snapshot) -> tuple[Question, ...]:
+    """What ``ceph_said`` needs; none where nobody can be asked."""
+    host = ceph_asker(snapshot)
+    return (Question(id=CEPH, host=host.name, command=CEPH_ASK),) if host else ()
 
 
 def ceph_said(snapshot: Snapshot) -> str:
@@ -246,9 +265,7 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     found += [
         Question(id=DECORATORS, host=h.name, command=DECORATORS_ASK) for h in has_deisctl[:ASKED]
     ]
-    if host := ceph_asker(snapshot):
-        found.append(Question(id=CEPH, host=host.name, command=CEPH_ASK))
-    return tuple(found)
+    return (*found, *ceph_question(snapshot))
 
 
 @dataclass(frozen=True)
@@ -272,10 +289,8 @@ def apps_to_redeploy(snapshot: Snapshot) -> tuple[App, ...]:
     """App containers whose units are not kept to the data plane: only new ones are (deis-facts 1)."""
     counts: dict[tuple[str, str], int] = {}
     for unit in snapshot.units:
-        if APP_UNIT.fullmatch(unit.name) and (PLANES["data"], "true") not in pairs_of(
-            unit.machine_metadata
-        ):
-            key = (unit.name.partition("_v")[0], unit.name.split(".")[1])
+        if (app := app_of(unit.name)) and kept_to(unit) is None:
+            key = (app, unit.name.split(".")[1])
             counts[key] = counts.get(key, 0) + 1
     return tuple(App(name, kind, count) for (name, kind), count in sorted(counts.items()))
 
@@ -295,7 +310,7 @@ class Move:
     @property
     def words(self) -> str:
         """``router@3: deis-5 -> deis-1, deis-2 or deis-3``."""
-        name = self.unit.removeprefix("deis-").removesuffix(".service")
+        name = short(self.unit)
         if not self.is_global:
             return f"{name}: {in_short(self.now)} -> {in_short(self.then)}"
         left = [host for host in self.now if host not in self.then]

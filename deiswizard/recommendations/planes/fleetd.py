@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from deiswizard.cluster.etcd_host import parse_environment
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot
 from deiswizard.cluster.unit_files import environment_drop_in
 from deiswizard.userdata.metadata import pairs, with_planes
@@ -22,10 +23,16 @@ ASK = (
     f"-p ActiveState && systemctl cat {UNIT}; sha256sum {PATH} 2>/dev/null; true"
 )
 LEASE_SECONDS = 20.0
-"""fleet's other machines take a fleetd for dead after 30 s; what is back in 20 s is safely back."""
+"""fleet's other machines take a fleetd for dead 30 s after its last news, which come every 15 s. What is back in
+20 s is safely back, when it was killed right after it gave news (``NEWS``).
+"""
+
+NEWS = ("TTL: 2[5-9]", "TTL: [3-9][0-9]", "TTL: 0")
+"""What ``etcdctl -o extended`` says of a machine's key after news of it; 0: it is believed for ever."""
+NEWS_SECONDS = 20
+"""How long news may be waited for: more than the 15 s between two."""
 
 SPAN = re.compile(r"(?:(\d+)min)?\s*(?:([\d.]+)s)?\s*(?:(\d+)ms)?")
-NEXT_VARIABLE = re.compile(r"\s+(?=[A-Z][A-Z0-9_]*=)")
 FILE_HEADER = re.compile(r"# (/\S+)")
 
 
@@ -59,6 +66,16 @@ class Fleetd:
         return later[-1] if later else ""
 
 
+def await_news(machine_id: str) -> str:
+    """A command that ends when fleetd has just told the others that this machine is there, or after some time."""
+    key = f"/_coreos.com/fleet/machines/{machine_id}/object"
+    fresh = " ".join(f"-e '{words}'" for words in NEWS)
+    return (
+        f"for second in {' '.join(map(str, range(1, NEWS_SECONDS + 1)))}; do "
+        f"etcdctl -o extended get {key} | grep -q -x {fresh} && break || sleep 1; done"
+    )
+
+
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     """One for each host."""
     return tuple(Question(id=FLEETD, host=h.name, command=ASK) for h in snapshot.reachable_hosts)
@@ -76,7 +93,7 @@ def fleetd_of(snapshot: Snapshot, host: HostFacts) -> Fleetd | None:
     last = answer.out.rstrip().rpartition("\n")[2]
     checksum = re.fullmatch(rf"([0-9a-f]{{64}})\s+{re.escape(PATH)}", last)
     return Fleetd(
-        metadata=variable_in(shown.get("Environment", "")),
+        metadata=variable_in(shown.get("Environment", ""), names=_names(files)),
         restarts=shown.get("Restart", ""),
         pause=seconds_in(shown.get("RestartUSec", "")),
         setters=_setters(f"# {files}"),
@@ -86,17 +103,29 @@ def fleetd_of(snapshot: Snapshot, host: HostFacts) -> Fleetd | None:
     )
 
 
-def variable_in(environment: str, name: str = VARIABLE) -> str:
+def variable_in(environment: str, name: str = VARIABLE, names: Collection[str] = ()) -> str:
     """A variable of ``systemctl show``'s Environment.
 
-    systemd 229 prints values with spaces as they are, later ones put the whole in quotes.
+    systemd 229 prints values with spaces as they are, later ones put the whole in quotes. Without quotes a
+    value ends where one of ``names`` begins: ``ZONE=eu`` may be a part of it. None known: at any name.
     """
     try:
         words = shlex.split(environment) if '"' in environment else []
     except ValueError:
         words = []
-    words = words or NEXT_VARIABLE.split(environment.strip())
+    either = "|".join(map(re.escape, names)) or "[A-Z][A-Z0-9_]*"
+    words = words or re.split(rf"\s+(?=(?:{either})=)", environment.strip())
     return next((word[len(name) + 1 :] for word in words if word.startswith(f"{name}=")), "")
+
+
+def _names(files: str) -> tuple[str, ...]:
+    """Of ``systemctl cat``: the variables that the unit's own files set."""
+    found = dict[str, None]()
+    for line in files.replace("\\\n", " ").splitlines():
+        if not line.startswith("Environment="):
+            continue
+        found |= dict.fromkeys(parse_environment(line.removeprefix("Environment=")))
+    return tuple(found)
 
 
 def seconds_in(span: str) -> float | None:

@@ -10,6 +10,7 @@ from deiswizard.recommendations.base import FormField, Option
 from deiswizard.recommendations.planes.assess import planes_of_units
 from deiswizard.recommendations.planes.choices import tallies
 from deiswizard.recommendations.planes.facts import PlanesChoices, has_ceph, moves
+from deiswizard.recommendations.provisioning import fields, makes_files, on_cluster
 from deiswizard.userdata.metadata import PLANES
 
 SHOWN_MOVES = 3
@@ -38,6 +39,8 @@ def _rows(snapshot: Snapshot) -> tuple[Option, ...]:
 
 def _foot(snapshot: Snapshot, raw: dict[str, Any]) -> Sequence[str]:
     """Which unit moves from where to where."""
+    if makes_files(snapshot, raw):
+        return ()
     try:
         choices = PlanesChoices.model_validate(
             {k: raw[k] for k in ("hosts", "how_far") if k in raw}
@@ -71,12 +74,13 @@ def _far(snapshot: Snapshot) -> tuple[Option, ...]:
         Option(
             "metadata",
             "only the hosts' metadata",
-            explain="No unit stops, and none moves that is not kept to a plane already.",
+            explain="No unit stops, except what is kept to a plane already and must leave its host.",
         ),
     )
 
 
 FIELDS = (
+    *fields("hosts of each set of planes"),
     FormField(
         "hosts",
         "Planes of each host",
@@ -88,5 +92,5 @@ FIELDS = (
         foot=_foot,
         placeholder=" ".join(PLANES),
     ),
-    FormField("how_far", "How far to go", "one", options=_far),
+    *on_cluster((FormField("how_far", "How far to go", "one", options=_far),)),
 )

@@ -6,20 +6,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deiswizard.cluster.snapshot import HostFacts, Snapshot
+from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Change, FileBasis
+from deiswizard.recommendations.deis_units import short
 from deiswizard.recommendations.planes.choices import changing
 from deiswizard.recommendations.planes.facts import (
     PlanesChoices,
     hosts_of,
-    is_decorated,
+    kept_to,
     of_planes,
-    plane_of,
     planes_now,
 )
-from deiswizard.recommendations.planes.fleetd import PATH, Fleetd, drop_in, fleetd_of, wanted
+from deiswizard.recommendations.planes.fleetd import PATH, Fleetd, drop_in, fleetd_of, known, wanted
+from deiswizard.recommendations.security.tags import app_of
 from deiswizard.userdata.metadata import PLANES
+from deiswizard.wording import counted, few
 
 
 def fleetd_for(snapshot: Snapshot, host: HostFacts) -> Fleetd:
@@ -55,16 +57,16 @@ def passes(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Pass, ...]:
 
     Raises PreconditionError when a host did not say how its fleetd is started.
     """
-    kept = {plane_of(unit.name) for unit in of_planes(snapshot) if is_decorated(unit)}
+    kept = kept_planes(snapshot)
     gaining: list[Pass] = []
     losing: list[Pass] = []
     for host in changing(snapshot, choices):
         now, then = planes_now(host), choices.hosts[host.name]
-        lost = [plane for plane in now if plane not in then]
+        losses = [plane for plane in now if plane not in then]
         fleetd = fleetd_for(snapshot, host)
         old, key, is_second = fleetd.metadata, host.name, False
         expect = fleetd.checksum
-        if set(then) - set(now) and kept.intersection(lost):
+        if set(then) - set(now) and kept.intersection(losses):
             both = tuple(plane for plane in PLANES if plane in (*now, *then))
             new = wanted(fleetd, both)
             gaining.append(Pass(host, fleetd, f"{key}:both", both, old, new, expect))
@@ -72,8 +74,59 @@ def passes(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Pass, ...]:
             old, is_second = new, True
         new = wanted(fleetd, then)
         made = Pass(host, fleetd, key, then, old, new, expect, is_second)
-        (losing if lost else gaining).append(made)
+        (losing if losses else gaining).append(made)
     return (*gaining, *losing)
+
+
+def kept_planes(snapshot: Snapshot) -> frozenset[str]:
+    """The planes that some unit is kept to."""
+    return frozenset(plane for unit in snapshot.units if (plane := kept_to(unit)))
+
+
+def lost(snapshot: Snapshot, before: str, planes: Sequence[str]) -> tuple[str, ...]:
+    """The planes that units are kept to and that a host with the metadata ``before`` has no more."""
+    had = dict(known(before))
+    gone = [p for p, key in PLANES.items() if had.get(key) == "true" and p not in planes]
+    kept = kept_planes(snapshot) if gone else frozenset()
+    return tuple(plane for plane in gone if plane in kept)
+
+
+def leaving(snapshot: Snapshot, one: Pass) -> tuple[Unit, ...]:
+    """Deis's units that run on its host now and are kept to a plane that it loses: they stop there."""
+    return _leaving(snapshot, one, of_planes(snapshot))
+
+
+def leaving_apps(snapshot: Snapshot, one: Pass) -> tuple[Unit, ...]:
+    """The containers of apps that do."""
+    return _leaving(snapshot, one, [unit for unit in snapshot.units if app_of(unit.name)])
+
+
+def _leaving(snapshot: Snapshot, one: Pass, units: Sequence[Unit]) -> tuple[Unit, ...]:
+    machine = one.host.machine_id
+    here = {s.unit for s in snapshot.unit_states if s.machine_id == machine and s.is_running}
+    return tuple(
+        unit for unit in units if unit.name in here and kept_to(unit) not in (None, *one.planes)
+    )
+
+
+def departures(snapshot: Snapshot, one: Pass) -> tuple[str, ...]:
+    """What stops on its host and starts elsewhere, and what ends there, in words."""
+    units = leaving(snapshot, one)
+    go = [short(unit.name) for unit in units if not unit.is_global]
+    end = [short(unit.name) for unit in units if unit.is_global]
+    told = (
+        [f"stops on {one.host.name}, and starts on another host of its plane: {few(go)}"]
+        if go
+        else []
+    )
+    told += [f"ends on {one.host.name}: {few(end)}"] if end else []
+    if apps := leaving_apps(snapshot, one):
+        names = dict.fromkeys(app_of(unit.name) for unit in apps)
+        told.append(
+            f"stops on {one.host.name}, and starts on another host of the data plane: "
+            f"{counted(len(apps), 'container')} of {few(list(names))}"
+        )
+    return tuple(told)
 
 
 def change(snapshot: Snapshot, choices: PlanesChoices, host: HostFacts) -> Change:

@@ -10,6 +10,9 @@ from deiswizard.plan.fleet_conditions import MachinesCarry
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage, worst
 from deiswizard.plan.step import GuardStep, RemoveKeyStep, Step, WriteKeyStep
 from deiswizard.recommendations.base import refuse_blocking
+from deiswizard.recommendations.deis_units import short
+from deiswizard.recommendations.planes import ceph_leaves, shutdown
+from deiswizard.recommendations.planes import files as files_part
 from deiswizard.recommendations.planes import hosts as hosts_part
 from deiswizard.recommendations.planes import passes as passes_part
 from deiswizard.recommendations.planes import units as units_part
@@ -19,6 +22,7 @@ from deiswizard.recommendations.planes.facts import (
     PlanesChoices,
     apps_to_redeploy,
     in_short,
+    is_database,
     is_decorated,
     is_wanted,
     moves,
@@ -37,28 +41,49 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
     if not snapshot.keys_read:
         raise PreconditionError("the settings could not be read from etcd", do="look again")
     refuse_blocking(check_choices(snapshot, choices))
+    if choices.makes_files:
+        return files_part.plan(snapshot, choices)
     hosts = changing(snapshot, choices)
     sets_flag = choices.how_far != "metadata" and snapshot.value(FLAG) != ON
     groups = units_part.groups(snapshot, choices)
     fact = snapshot.key(FLAG)
-    passes = passes_part.passes(snapshot, choices)
-    stages = [hosts_part.stage(snapshot, choices, one) for one in passes]
+    leavers = ceph_leaves.leavers(snapshot, choices)
+    first = ceph_leaves.interim(snapshot, choices)
+    passes = passes_part.passes(snapshot, first)
+    off = shutdown.disarmed(
+        snapshot,
+        groups,
+        (*passes, *(leaver.pass_ for leaver in leavers)),
+        [leaver.host for leaver in leavers],
+    )
+    stages = [*off.stages(), *(hosts_part.stage(snapshot, first, one) for one in passes)]
     if sets_flag:
         stages.append(_flag_stage(snapshot, fact.index if fact else 0))
-    stages += [units_part.stage(snapshot, choices, group) for group in groups]
-    undo: list[Stage] = []
+    stages += [units_part.stage(snapshot, first, group) for group in groups]
+    stages += [*off.afterwards(), *ceph_leaves.stages(snapshot, choices, leavers)]
+    undo = [*ceph_leaves.undo(snapshot, choices, leavers), *off.undo_first()]
     for group in reversed(groups):
         undo += units_part.undo(snapshot, group)
     if sets_flag:
         undo.append(_flag_back(fact.value if fact else None))
     undo += [hosts_part.undo(snapshot, one) for one in reversed(passes)]
+    undo += off.undo_last()
     outages = passes_part.outages(snapshot, hosts)
+    then = ceph_leaves.later(snapshot, choices)
+    goes = [told for one in passes for told in passes_part.departures(snapshot, one)]
+    goes += [told for leaver in leavers for told in passes_part.departures(then, leaver.pass_)]
+    stops_back = any(
+        step.danger is Danger.RESTART
+        for stage in undo
+        for step in stage.steps
+        if step.id.startswith("back:apply:")
+    )
     return Plan(
         recommendation="planes",
         title="Isolating the planes",
         cluster=snapshot.cluster,
         choices=choices.model_dump(mode="json"),
-        changes=tuple(_changes(snapshot, choices, hosts)),
+        changes=(*_changes(snapshot, choices, hosts, leavers, passes), *shutdown.changes(off)),
         stages=tuple(stages),
         undo=tuple(undo),
         impact=Impact(
@@ -68,20 +93,28 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
                     f"every fleet unit on {host}: {in_short(names)}"
                     for host, names in outages.items()
                 ]
+                + goes
                 + [_restart_of(group) for group in groups]
             ),
-            duration=_duration(hosts, groups, outages),
+            duration=_duration(hosts, groups, outages, goes)
+            + ("; then Ceph copies data, for hours perhaps" if leavers else ""),
             undo="units as they were, the setting as it was, then each host's drop-in; with the same "
             "short outages"
             if groups
             else "each host's drop-in as it was; no unit stops"
-            if hosts and not outages
+            if hosts and not stops_back and not goes
             else "each host's drop-in as it was, with the same restarts"
+            if outages
+            else "each host's drop-in as it was; what may not stay where it is by then moves again"
             if hosts
             else "the setting as it was"
             if sets_flag
             else "not needed: nothing changes",
-            notes=tuple(_notes(snapshot, choices, hosts)),
+            notes=(
+                *ceph_leaves.notes(snapshot, leavers),
+                *shutdown.notes(off),
+                *_notes(snapshot, choices, hosts),
+            ),
         ),
         basis=Basis(
             taken_at=snapshot.taken_at,
@@ -98,12 +131,15 @@ def plan(snapshot: Snapshot, choices: PlanesChoices) -> Plan:
 
 def _flag_stage(snapshot: Snapshot, expect: int) -> Stage:
     """Only once every plane has its hosts."""
-    guards = tuple(
+    asked = snapshot.reachable_hosts[:1]
+    guards = tuple(hosts_part.etcd_guard(host.name, "flag", ("flag",)) for host in asked)
+    guards += tuple(
         GuardStep(
             id=f"guard:{plane}:flag",
             title=f"{least.count} hosts of the {plane} plane are there",
             condition=MachinesCarry(pair=pair_of(plane), least=least.count),
             otherwise=f"{least.why}: what is made from now on would have no place",
+            until=("flag",),
         )
         for plane, least in needed(snapshot).items()
     )
@@ -138,10 +174,18 @@ def _flag_back(value: str | None) -> Stage:
 
 
 def _changes(
-    snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts]
+    snapshot: Snapshot,
+    choices: PlanesChoices,
+    hosts: Sequence[HostFacts],
+    leavers: Sequence[ceph_leaves.Leaver],
+    passes: Sequence[passes_part.Pass],
 ) -> Iterator[Change]:
+    leave = {leaver.host.name: leaver for leaver in leavers}
     for host in hosts:
-        yield passes_part.change(snapshot, choices, host)
+        if leaver := leave.get(host.name):
+            yield from ceph_leaves.change(choices, leaver, passes)
+        else:
+            yield passes_part.change(snapshot, choices, host)
     if choices.how_far != "metadata":
         fact = snapshot.key(FLAG)
         now = fact.value if fact else None
@@ -150,17 +194,25 @@ def _changes(
 
 
 def _restart_of(group: units_part.Group) -> str:
-    names = [unit.name.removeprefix("deis-").removesuffix(".service") for unit in group.units]
+    names = [short(unit.name) for unit in group.units]
     return few(names, 5)
 
 
 def _duration(
-    hosts: Sequence[HostFacts], groups: Sequence[units_part.Group], outages: object
+    hosts: Sequence[HostFacts],
+    groups: Sequence[units_part.Group],
+    outages: object,
+    goes: Sequence[str],
 ) -> str:
     parts = []
     if hosts:
         what = "some units stop" if outages else "no unit stops"
-        parts.append(f"about 20 s for each of {counted(len(hosts), 'host')}; {what}")
+        if goes and not outages:
+            what = (
+                "what is kept to a plane that its host loses stops there and starts elsewhere: 1 to 3 min, longer "
+                "where an image is missing (preseed first); no other unit stops"
+            )
+        parts.append(f"20 to 40 s for each of {counted(len(hosts), 'host')}; {what}")
     if len(groups) == 1 and groups[0].id == "platform":
         parts.append("then the whole platform is away for 10 to 30 min; apps answer 503 meanwhile")
     elif groups:
@@ -172,6 +224,7 @@ def _duration(
 
 
 def _notes(snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts]) -> Iterator[str]:
+    moved = [move.unit for move in moves(snapshot, choices)]
     for move in moves(snapshot, choices):
         yield f"moves: {move.words}"
     components = {
@@ -181,7 +234,7 @@ def _notes(snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts
         yield "apps answer 503 for some seconds while publisher is made again: their keys live 20 s"
     if any(name.startswith("deis-store-") for name in components):
         yield "leaving Ceph makes these units again once more: if you mean to, leave it first"
-    if "deis-database.service" in components:
+    if any(is_database(unit) for unit in (*components, *moved)):
         yield "database pushes a backup when it stops; on another host it restores from its backups"
     if any(name.startswith("deis-store-") for name in components):
         yield "Ceph is away while its units are made again: what stands on it is stopped before"
@@ -196,8 +249,8 @@ def _notes(snapshot: Snapshot, choices: PlanesChoices, hosts: Sequence[HostFacts
         roles = dict.fromkeys(",".join(p) for p in choices.hosts.values() if p)
         words = " ".join(f"--planes {planes}" for planes in roles)
         yield (
-            "hosts that join later, or are made again, get their metadata from user-data: make a file "
-            f"for each role of it with deiswizard userdata FILE {words} -o FOLDER"
+            "hosts that join later, or are made again, get their metadata from user-data: run this again "
+            f"as user-data files, or deiswizard userdata FILE {words} -o FOLDER"
         )
     if choices.how_far != "metadata":
         for unit in of_planes(snapshot):

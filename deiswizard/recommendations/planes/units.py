@@ -14,17 +14,11 @@ from dataclasses import dataclass
 from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import Snapshot, Unit
 from deiswizard.cluster.unit_files import UnitOption, digest, options_of, text_of
-from deiswizard.plan.conditions import UnitGone
-from deiswizard.plan.fleet_conditions import MachinesCarry, UnitStopped
+from deiswizard.plan.fleet_conditions import MachinesCarry
+from deiswizard.plan.fleet_steps import SubmitUnitStep
 from deiswizard.plan.plan import Change, KeyBasis, Stage, chained
-from deiswizard.plan.step import (
-    DestroyUnitStep,
-    GuardStep,
-    Step,
-    StopUnitStep,
-    SubmitUnitStep,
-    WaitStep,
-)
+from deiswizard.plan.step import GuardStep, Step
+from deiswizard.recommendations.deis_units import runs_on, short, stay, taken_down
 from deiswizard.recommendations.planes.facts import (
     ON_CEPH,
     PLANE_OF,
@@ -35,19 +29,15 @@ from deiswizard.recommendations.planes.facts import (
     has_ceph,
     hosts_of,
     in_short,
+    is_ceph_well,
     needed,
     pair_of,
     plane_of,
     to_decorate,
 )
-from deiswizard.recommendations.planes.hosts import ceph_well, runs_on
+from deiswizard.recommendations.planes.hosts import DETAIL, ceph_guard, ceph_well, etcd_guard
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.vocabulary import Danger
-
-STOP_TIMEOUT = 15 * 60.0
-"""A database pushes a backup before it ends."""
-
-GONE_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
@@ -73,12 +63,8 @@ def groups(snapshot: Snapshot, choices: PlanesChoices) -> tuple[Group, ...]:
     if any(component_of(unit.name).startswith("store-") for unit in together):
         found.append(Group("store", "Ceph, and what stands on it, is made again", together))
         units = tuple(unit for unit in units if unit not in together)
-    found += [Group(u.name, f"{_short(u.name)} is made again", (u,)) for u in units]
+    found += [Group(u.name, f"{short(u.name)} is made again", (u,)) for u in units]
     return tuple(found)
-
-
-def _short(unit: str) -> str:
-    return unit.removeprefix("deis-").removesuffix(".service")
 
 
 def decorated(unit: Unit) -> str:
@@ -92,23 +78,46 @@ def stage(snapshot: Snapshot, choices: PlanesChoices, group: Group) -> Stage:
     """A group down and up again; every step needs the one before."""
     steps: list[Step] = list(_guards(snapshot, group))
     for unit in reversed(group.units):
-        steps += _down(unit, "", (digest(unit.content),))
+        steps += taken_down(unit.name, "", (digest(unit.content),))
     for unit in group.units:
         steps += _up(snapshot, choices, unit, decorated(unit), "")
-    if _touches_ceph(snapshot, group) and (asker := ceph_asker(snapshot)) is not None:
+    steps += stay(f"stay:{group.id}", steps)
+    if touches_ceph(snapshot, group) and (asker := ceph_asker(snapshot)) is not None:
         steps.append(ceph_well(asker.name, f"ceph:{group.id}", ()))
     return Stage(id=f"group:{group.id}", title=group.title, steps=chained(steps))
 
 
-def _touches_ceph(snapshot: Snapshot, group: Group) -> bool:
+def touches_ceph(snapshot: Snapshot, group: Group) -> bool:
+    """A unit of Ceph is made again."""
     return has_ceph(snapshot) and any(
         component_of(unit.name).startswith("store-") for unit in group.units
     )
 
 
+def _stores(group: Group) -> tuple[str, ...]:
+    """Ceph's units, in the order in which they start."""
+    names = (unit.name for unit in group.units)
+    return tuple(name for name in names if component_of(name).startswith("store-"))
+
+
+def _well_guards(snapshot: Snapshot, group: Group, prefix: str) -> Iterator[GuardStep]:
+    """Etcd is healthy, and Ceph before the first of its units stops: from then on it is not."""
+    key, until = f"{prefix}{group.id}", tuple(f"{prefix}submit:{unit.name}" for unit in group.units)
+    if snapshot.reachable_hosts:
+        yield etcd_guard(snapshot.reachable_hosts[0].name, key, until)
+    asker = ceph_asker(snapshot)
+    if touches_ceph(snapshot, group) and asker is not None and is_ceph_well(snapshot):
+        why = f"Ceph is not well, and its units would all stop for a while. {DETAIL}"
+        last = f"{prefix}stop:{_stores(group)[-1]}"
+        yield ceph_guard(asker.name, f"guard:ceph:{key}", why, (last,))
+
+
 def _guards(snapshot: Snapshot, group: Group) -> Iterator[GuardStep]:
-    """Enough hosts for every plane of the group; without one a unit would be gone, and nobody says so."""
-    least = needed(snapshot)
+    """All is well, and there are enough hosts for every plane of the group; without one a unit would be
+    gone, and nobody says so.
+    """
+    yield from _well_guards(snapshot, group, "")
+    least, until = needed(snapshot), tuple(f"submit:{unit.name}" for unit in group.units)
     planes: dict[Plane, None] = {}
     for unit in group.units:
         plane = plane_of(unit.name)
@@ -121,47 +130,8 @@ def _guards(snapshot: Snapshot, group: Group) -> Iterator[GuardStep]:
             condition=MachinesCarry(pair=pair_of(plane), least=least[plane].count),
             otherwise=f"{least[plane].why}: a unit would have no place and run nowhere. "
             "See fleetctl list-machines",
+            until=until,
         )
-
-
-def _down(unit: Unit, prefix: str, expect: tuple[str, ...]) -> tuple[Step, ...]:
-    """Stopped first and seen to be, so that it never runs twice; then destroyed and seen to be gone."""
-    name = unit.name
-    return (
-        StopUnitStep(
-            id=f"{prefix}stop:{name}",
-            title=f"stop {_short(name)}",
-            unit=name,
-            danger=Danger.RESTART,
-            undo="it is submitted again as it was",
-        ),
-        WaitStep(
-            id=f"{prefix}stopped:{name}",
-            title=f"{_short(name)} has stopped",
-            condition=UnitStopped(unit=name),
-            waiting_for=f"{name} to stop",
-            timeout=STOP_TIMEOUT,
-            interval=1.0,
-            on_timeout=f"see what keeps it: fleetctl journal {name}",
-        ),
-        DestroyUnitStep(
-            id=f"{prefix}destroy:{name}",
-            title=f"destroy {_short(name)}",
-            unit=name,
-            expect=expect,
-            danger=Danger.RESTART,
-            undo="it is submitted again as it was",
-        ),
-        WaitStep(
-            id=f"{prefix}gone:{name}",
-            title=f"{_short(name)} is gone from every host",
-            condition=UnitGone(unit=name),
-            waiting_for=f"{name} to be gone",
-            timeout=GONE_TIMEOUT,
-            interval=1.0,
-            on_timeout="see which host still has it: fleetctl list-units; look at fleet there",
-        ),
-    )
 
 
 def _up(
@@ -171,8 +141,7 @@ def _up(
     name, plane = unit.name, plane_of(unit.name)
     yield SubmitUnitStep(
         id=f"{prefix}submit:{name}",
-        title=f"submit {_short(name)}"
-        + (f", {pair_of(plane or '')}" if choices else ", as it was"),
+        title=f"submit {short(name)}" + (f", {pair_of(plane or '')}" if choices else ", as it was"),
         unit=name,
         content=content,
         danger=Danger.RESTART,
@@ -189,23 +158,52 @@ def _up(
 
 
 def undo(snapshot: Snapshot, group: Group) -> Iterator[Stage]:
-    """Down in whatever file it is by then, and up with the file of before. Only what was begun."""
-    down: list[Step] = []
+    """Down in whatever file it is by then, and up with the file of before. Only what was begun.
+
+    Ceph must be well only when the last of its units was made again: before that it is away by our own doing.
+    """
+    stores = _stores(group)
+    guards = [
+        guard.model_copy(
+            update={
+                "undoes": (f"submit:{stores[-1]}",)
+                if guard.id.startswith("guard:ceph:")
+                else _touched(*group.units)
+            }
+        )
+        for guard in _well_guards(snapshot, group, "back:")
+    ]
+    needs = tuple(guard.id for guard in guards)
+    down: list[Step] = [*guards]
     up: list[Step] = []
     for unit in reversed(group.units):
         both = (digest(decorated(unit)), digest(unit.content))
-        down += _tied(_down(unit, "back:", both), unit)
+        first, *rest = _tied(taken_down(unit.name, "back:", both), unit)
+        down += [first.model_copy(update={"needs": needs}), *rest]
     for unit in group.units:
         up += _tied(tuple(_up(snapshot, None, unit, unit.content, "back:")), unit)
+    up += stay(f"back:stay:{group.id}", up)
     yield Stage(
         id=f"back:down:{group.id}", title=f"{group.title}: back, stopped", steps=tuple(down)
     )
     yield Stage(id=f"back:up:{group.id}", title=f"{group.title}: back, started", steps=tuple(up))
+    asker = ceph_asker(snapshot)
+    if touches_ceph(snapshot, group) and asker is not None and is_ceph_well(snapshot):
+        touched = _touched(*(unit for unit in group.units if unit.name in stores))
+        yield Stage(
+            id=f"back:ceph:{group.id}",
+            title=f"{group.title}: back, and well",
+            steps=(ceph_well(asker.name, f"back:ceph:{group.id}", ()),),
+        ).undoing(*touched)
+
+
+def _touched(*units: Unit) -> tuple[str, ...]:
+    return tuple(f"{what}:{u.name}" for u in units for what in ("stop", "destroy", "submit"))
 
 
 def _tied(steps: Sequence[Step], unit: Unit) -> tuple[Step, ...]:
     """Each after the one before of the same unit, and only where that unit was touched."""
-    undoes = tuple(f"{what}:{unit.name}" for what in ("stop", "destroy", "submit"))
+    undoes = _touched(unit)
     return tuple(step.model_copy(update={"undoes": undoes}) for step in chained(steps))
 
 
@@ -222,7 +220,7 @@ def changes(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Change]:
             current=f"any host ({in_short(here)} now)",
             desired=f"{PLANES[plane or '']}=true ({in_short(then)})",
             note=note,
-            steps=tuple(f"{what}:{unit.name}" for what in ("stop", "destroy", "submit")),
+            steps=_touched(unit),
         )
 
 

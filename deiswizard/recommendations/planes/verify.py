@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
+from deiswizard.recommendations import provisioned
+from deiswizard.recommendations.deis_units import short
+from deiswizard.recommendations.planes import apps
 from deiswizard.recommendations.planes.facts import (
     FLAG,
     PlanesChoices,
@@ -12,19 +15,27 @@ from deiswizard.recommendations.planes.facts import (
     in_short,
     is_decorated,
     is_wanted,
+    kept_to,
     of_planes,
     pair_of,
     plane_of,
     planes_now,
 )
+from deiswizard.recommendations.planes.files import roles
+from deiswizard.recommendations.planes.fleetd import shown
+from deiswizard.recommendations.security.tags import app_of
 from deiswizard.run.events import Check
 from deiswizard.userdata.metadata import PLANES
+from deiswizard.wording import counted, few
 
 
 def verify(before: Snapshot, after: Snapshot, choices: PlanesChoices) -> tuple[Check, ...]:
-    """Hosts, the setting, and every unit of Deis that belongs to a plane."""
+    """Hosts, the setting, and every unit of Deis that belongs to a plane; of files, what they hold."""
+    if choices.makes_files:
+        return provisioned.verify(choices, roles(choices))
     found = [*_hosts(before, after, choices)]
     found += _running(before, after, choices)
+    found += apps.checks(before, after)
     if choices.how_far != "metadata":
         value = after.value(FLAG)
         found.append(
@@ -44,11 +55,10 @@ def _hosts(before: Snapshot, after: Snapshot, choices: PlanesChoices) -> Iterato
             yield Check(title=f"{name} is {', '.join(planes)}", ok=None, evidence="it is gone")
             continue
         same = _others(host) == _others(was)
-        evidence = ",".join(f"{key}={value}" for key, value in host.metadata) or "no metadata"
         yield Check(
             title=f"{name} is {', '.join(planes) or 'of no plane'}, and keeps its other metadata",
             ok=planes_now(host) == planes and same,
-            evidence=evidence,
+            evidence=shown(host.metadata) or "no metadata",
         )
 
 
@@ -69,20 +79,38 @@ def _running(before: Snapshot, after: Snapshot, choices: PlanesChoices) -> Itera
             if not is_kept or plane in choices.hosts.get(host.name, ())
         ]
         wrong = [name for name in here if name not in may]
-        short = [name for name in may if name not in here] if old.is_global and is_kept else []
-        name = old.name.removeprefix("deis-").removesuffix(".service")
+        lacking = [name for name in may if name not in here] if old.is_global and is_kept else []
+        name = short(old.name)
         where = f"on every host of the {plane} plane" if old.is_global else f"on a {plane} host"
         bare = is_kept and (unit is None or not is_decorated(unit))
         evidence = f"runs on {in_short(here)}"
         evidence += f"; wrongly on {in_short(wrong)}" if wrong else ""
-        evidence += f"; missing on {in_short(short)}" if short else ""
+        evidence += f"; missing on {in_short(lacking)}" if lacking else ""
         evidence += f"; its file lacks {pair_of(plane or '')}" if bare else ""
         yield Check(
             title=f"{name} runs {where if is_kept else 'as before'}",
-            ok=bool(here) and not wrong and not short and not bare,
+            ok=bool(here) and not wrong and not lacking and not bare,
             evidence=evidence,
         )
     yield from _everywhere(after)
+    yield from _kept_apps(after)
+
+
+def _kept_apps(after: Snapshot) -> Iterator[Check]:
+    """Containers of apps that are kept to the data plane run there. Those that are not are told elsewhere."""
+    kept = [unit.name for unit in after.units if app_of(unit.name) and kept_to(unit)]
+    wrong = [
+        f"{name} on {host.name}"
+        for name in kept
+        for host in after.where(name)
+        if "data" not in planes_now(host)
+    ]
+    if kept:
+        yield Check(
+            title=f"{counted(len(kept), 'container')} of apps kept to the data plane",
+            ok=not wrong,
+            evidence=few(wrong) or "none runs elsewhere",
+        )
 
 
 def _everywhere(after: Snapshot) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from tests.lab.host import LabHost
 from tests.lab.waiting import await_that
 
 PRIVATE = (2375, 4001, 2380)
+SLOW, DROP_IN = "/run/slow", f"/run/systemd/system/{files.DOCKER_UNIT}.d"
 
 
 def takes(address: str, port: int) -> bool:
@@ -28,12 +29,33 @@ def takes(address: str, port: int) -> bool:
 
 
 def takes_from(host: LabHost, address: str, port: int) -> bool:
-    command = f"timeout 3 bash -c '</dev/tcp/{address}/{port}'"
+    command = f"timeout 20 bash -c '</dev/tcp/{address}/{port}'"
     return host.run("sh", "-c", command, check=False).returncode == 0
 
 
 def filters(host: LabHost) -> str:
     return host.run("sh", "-c", "iptables -S; iptables -t nat -S; ip6tables -S").stdout
+
+
+def wait_for_docker_in_vain(host: LabHost) -> None:
+    """Ours that goes before Docker's rules is at it, and would put ours in when it has waited enough."""
+    host.run(
+        "sh", "-c",
+        f"mkdir -p {SLOW} && printf '#!/bin/sh\nexec sleep 9\n' > {SLOW}/docker && chmod +x {SLOW}/docker && "
+        f"mkdir -p {DROP_IN} && printf '[Service]\nEnvironment=PATH={SLOW}:/usr/bin:/bin:/usr/sbin:/sbin\n' "
+        f"> {DROP_IN}/slow.conf && systemctl daemon-reload && "
+        f"systemctl restart --no-block {files.DOCKER_UNIT}",
+    )  # fmt: skip
+    await_that(lambda: state_of(host, files.DOCKER_UNIT) == "activating", "it waits for Docker")
+
+
+def is_first(host: LabHost) -> bool:
+    rules = host.run("iptables", "-S", "FORWARD").stdout.splitlines()
+    return rules[1].endswith("DEISWIZARD-FORWARD")
+
+
+def state_of(host: LabHost, unit: str) -> str:
+    return host.run("systemctl", "is-active", unit, check=False).stdout.strip()
 
 
 @pytest.fixture
@@ -44,8 +66,13 @@ def cleaned(real: Real) -> Iterator[Real]:
         if not host.is_on:
             host.start()
             host.await_sshd()
-        host.run("sh", "-c", files.unload_command((4, 6)), check=False)
-        host.run("sh", "-c", files.disable_command(), check=False)
+        for command in (
+            files.stop_command(),
+            files.unload_command((4, 6)),
+            f"rm -rf {SLOW} {DROP_IN}",
+            files.remove_command(),
+        ):
+            host.run("sh", "-c", command, check=False)
         host.run("ip6tables", "-F")
 
 
@@ -90,23 +117,19 @@ def test_it_closes_the_hosts_holds_and_a_lock_out_is_taken_back(
             for host in hosts for other in hosts for port in (22, *PRIVATE)
         )  # fmt: skip
 
-    assert is_closed() and is_joined() and all(takes(host.address, 22) for host in hosts)
+    await_that(is_joined, "hosts reach each other")
+    assert is_closed() and all(takes(host.address, 22) for host in hosts)
     status = hosts[0].run("systemctl", "list-timers", "--all").stdout
     assert files.ROLLBACK not in status
 
-    hosts[1].run(
-        "iptables", "-I", "FORWARD", "-o", "docker0", "-j", "DOCKER"
-    )  # as Docker does when it starts
+    docker_goes_first = ("iptables", "-I", "FORWARD", "-o", "docker0", "-j", "DOCKER")
+    hosts[1].run("systemd-run", f"--unit={files.ROLLBACK}", "--on-active=600", "true")
+    hosts[1].run(*docker_goes_first)  # as Docker does when it starts
+    hosts[1].run("systemctl", "restart", files.DOCKER_UNIT)
+    assert not is_first(hosts[1]), "what is kept was loaded while other rules were on trial"
+    hosts[1].run("systemctl", "stop", f"{files.ROLLBACK}.timer")
     hosts[1].restart_engine()
-    await_that(
-        lambda: (
-            hosts[1]
-            .run("iptables", "-S", "FORWARD")
-            .stdout.splitlines()[1]
-            .endswith("DEISWIZARD-FORWARD")
-        ),
-        "the firewall is first again",
-    )
+    await_that(lambda: is_first(hosts[1]), "the firewall is first again")
     hosts[2].power_off()
     hosts[2].start()
     hosts[2].await_sshd()
@@ -114,8 +137,10 @@ def test_it_closes_the_hosts_holds_and_a_lock_out_is_taken_back(
     assert is_closed()
     assert "DEISWIZARD-INPUT" in filters(hosts[2])
 
+    wait_for_docker_in_vain(hosts[2])
     back = deiswizard("undo", "last", "--yes", *real.flags())
     assert back.code == 0, back.err
+    assert state_of(hosts[2], files.DOCKER_UNIT) != "activating"
     assert filters(hosts[0]) == before[0]
     assert all("DEISWIZARD" not in filters(host) for host in hosts)
     assert all(takes(host.address, port) for host in hosts for port in PRIVATE)

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
+from deiswizard.cluster.snapshot import Answer
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Plan
-from deiswizard.plan.reach_conditions import FreshLogin, PortsTake
-from deiswizard.plan.step import CommandStep, GuardStep, UploadStep, WaitStep
+from deiswizard.plan.step import CommandStep, UploadStep
 from deiswizard.recommendations.firewall import choices as firewall_choices
 from deiswizard.recommendations.firewall import facts, files
 from deiswizard.recommendations.firewall.checks import contributed_defects
@@ -22,10 +22,12 @@ from deiswizard.vocabulary import Danger, Status
 from tests.unit.firewall_judging import judged, plan_of, sentences, world
 from tests.unit.firewall_world import (
     CONTRIBUTED,
+    HOSTS,
     bare,
     bare_answers,
     choose,
     closed,
+    closed_answers,
     replaced,
     told,
     with_ours,
@@ -49,6 +51,9 @@ def test_half_a_firewall_or_one_that_does_not_hold_is_told() -> None:
     now = world(closed_=True)
     some = replaced(now, {"deis-3": closed("deis-3", v4=with_ours(()))})
     judged(some, Status.AT_RISK, "deis-3: the rules in place are not those that are kept")
+    six = replaced(world(closed_=True), {"deis-3": closed("deis-3", kept6="")})
+    judged(six, Status.AT_RISK, "not those that are kept for the next boot (IPv6)")
+    assert [stage.id for stage in plan_of(six).stages] == ["guards", "on:deis-3"]
     judged(
         replaced(now, {"deis-3": bare_answers()[3]}),
         Status.AT_RISK,
@@ -151,52 +156,6 @@ def test_one_host_first_and_the_one_that_leads_to_the_others_last() -> None:
     assert plan.basis.machines and plan.impact.danger is Danger.WRITE
 
 
-def test_a_host_is_armed_before_the_rules_and_disarmed_after_every_proof() -> None:
-    stage = next(stage for stage in plan_of(world()).stages if stage.id == "on:deis-2")
-    names = [step.id.removeprefix("on:deis-2:") for step in stage.steps]
-    order = [
-        "test",
-        "arm",
-        "armed",
-        "in",
-        "login",
-        "reaches",
-        "reached",
-        "closed",
-        "whole",
-        "still",
-        "keep",
-        "kept",
-    ]
-    assert [name for name in names if not name.startswith(("file", "folder"))] == order
-    by_name = dict(zip(names, stage.steps, strict=True))
-    for before, after in zip(stage.steps, stage.steps[1:], strict=False):
-        assert after.needs == (before.id,)
-    arm, put_in, keep = by_name["arm"], by_name["in"], by_name["keep"]
-    assert (
-        isinstance(arm, CommandStep)
-        and isinstance(put_in, CommandStep)
-        and isinstance(keep, CommandStep)
-    )
-    assert "systemd-run --unit=deiswizard-firewall-back --on-active=180" in arm.command
-    assert "-now" not in put_in.command, "only what is proven is loaded at boot"
-    assert keep.command.index("mv ") < keep.command.index(
-        "systemctl stop deiswizard-firewall-back.timer"
-    )
-    login = by_name["login"]
-    assert isinstance(login, WaitStep) and isinstance(login.condition, FreshLogin)
-    closed_ = by_name["closed"]
-    assert isinstance(closed_, WaitStep) and isinstance(closed_.condition, PortsTake)
-    assert closed_.condition.hosts == ("",) and not closed_.condition.open
-    assert ("10.21.2.12", 2375) in closed_.condition.places
-    reached = by_name["reached"]
-    assert isinstance(reached, WaitStep) and isinstance(reached.condition, PortsTake)
-    assert reached.condition.hosts == ("deis-1", "deis-3")
-    assert all(isinstance(by_name[name], GuardStep) for name in ("armed", "still"))
-    slow = next(s for s in plan_of(world(), rollback_seconds=600).steps if s.id == "on:deis-2:arm")
-    assert isinstance(slow, CommandStep) and "--on-active=600" in slow.command
-
-
 def test_what_is_there_already_is_left_alone() -> None:
     assert plan_of(world(closed_=True)).is_empty
     now = replaced(world(closed_=True), {"deis-3": bare_answers()[3]})
@@ -214,6 +173,15 @@ def test_what_is_there_already_is_left_alone() -> None:
     assert again[0].content == kept + "\n", "what was there comes back, on trial"
 
 
+def test_a_host_that_fleet_lists_no_more_is_named_before_it_is_cut_off() -> None:
+    now = world(closed_=True)
+    fewer = now.model_copy(update={"hosts": now.hosts[:2]})
+    said = sentences(fewer, blocks=False)["new_hosts"]
+    assert "10.21.2.13 is let in by the rules of now" in said
+    assert "new_hosts" not in sentences(now, blocks=False)
+    assert "is let in" not in str(sentences(fewer, blocks=False, new_hosts=["10.21.2.0/24"]))
+
+
 def test_it_is_taken_out_and_only_where_it_is() -> None:
     now = replaced(world(closed_=True), {"deis-2": bare_answers()[2]})
     plan = plan_of(now, host_firewall=False)
@@ -221,6 +189,13 @@ def test_it_is_taken_out_and_only_where_it_is() -> None:
     assert plan_of(world(), host_firewall=False).is_empty
     assert {change.sign for change in plan.changes if change.where.startswith("IPv4")} == {"-"}
     assert [stage.id for stage in plan.undo] == ["back:deis-1", "back:deis-3"]
+    for stage in (*plan.stages, *plan_of(world()).undo):
+        names = [step.id.rpartition(":")[2] for step in stage.steps]
+        assert names == ["stop", "out", "files", "gone"], "else a unit puts them in again meanwhile"
+        stop = stage.steps[0]
+        assert isinstance(stop, CommandStep)
+        for unit in (files.UNIT, files.DOCKER_UNIT, f"{files.ROLLBACK}.timer"):
+            assert f"systemctl stop {unit}" in stop.command
     leftover = told("deis-1", bare(), sums=f"{'a' * 64}  {files.LOAD}\n")
     plan = plan_of(replaced(world(), {"deis-1": leftover}), host_firewall=False)
     assert [stage.id for stage in plan.stages] == ["off:deis-1"]
@@ -259,14 +234,14 @@ def test_the_checks_are_a_table_of_ports_and_of_from_where() -> None:
     assert all(check.ok for check in checks), [c for c in checks if not c.ok]
     for title in (
         "2375 (Docker, without a password) is closed to a stranger", "22 (ssh) is open to a stranger",
-        "9090 (routers' health) is closed to a stranger", "4001 (etcd) is open to every other host",
+        "9090 (routers' health) is closed to a stranger", "4001 (etcd) is open to any other host",
         "4001 (etcd) is open to a container",
         "the firewall is in place on deis-2, first, and loaded at boot",
     ):  # fmt: skip
         assert title in titles, list(titles)
     before = security.verify(world(), world(), choose())
     wrong = {check.title: check.evidence for check in before if check.ok is False}
-    assert wrong["5000 (registry) is closed to a stranger"] == "open on all 3 (by the rules there)"
+    assert wrong["5000 (registry) is closed to a stranger"] == "open on all 3 (by rules)"
     one_open = replaced(now, {"deis-3": bare_answers()[3]})
     wrong = {c.title: c.evidence for c in security.verify(now, one_open, choose()) if c.ok is False}
     assert (
@@ -275,6 +250,37 @@ def test_the_checks_are_a_table_of_ports_and_of_from_where() -> None:
     gone = security.verify(now, world(), choose(host_firewall=False))
     assert len(gone) == 3 and all(check.ok for check in gone)
     assert not any(c.ok for c in security.verify(now, now, choose(host_firewall=False)))
+
+
+def test_a_port_that_one_neighbour_does_not_reach_is_closed_and_its_host_named_once() -> None:
+    closed_to = {"deis-1": (), "deis-2": (), "deis-3": ("10.21.2.11/4001",)}
+    tried = [
+        Answer(
+            id=facts.FROM_HOST,
+            host=host,
+            command="tries",
+            code=0,
+            out="".join(
+                f"{address}/{port} {'closed' if f'{address}/{port}' in places else 'open'}\n"
+                for address in HOSTS
+                for port in (22, 4001)
+            ),
+        )
+        for host, places in closed_to.items()
+    ]
+    now = world(filters=(*closed_answers(), *tried))
+    found = {
+        check.title: (check.ok, check.evidence)
+        for check in security.verify(now, now, choose())
+        if "another host" in check.title
+    }
+    assert found == {
+        "22 (ssh) is open to another host": (True, "open on all 3 (tried)"),
+        "4001 (etcd) is open to another host": (
+            False,
+            "open on deis-2, deis-3, closed on deis-1 (tried)",
+        ),
+    }
 
 
 def test_ports_of_the_question_are_read() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deiswizard.cluster.packet_rules import Table, published_ports
 from deiswizard.cluster.snapshot import Evidence, Snapshot
+from deiswizard.plan.plan import Plan
+from deiswizard.plan.step import UploadStep
 from deiswizard.recommendations.base import Finding
 from deiswizard.recommendations.firewall import facts, files
 from deiswizard.recommendations.firewall.choices import (
@@ -18,7 +20,7 @@ from deiswizard.recommendations.firewall.problems import REMOVE_CONTRIBUTED
 from deiswizard.recommendations.firewall.rules import INPUT, PRIVATE
 from deiswizard.recommendations.firewall.table import STRANGER, rows
 from deiswizard.run.events import Check
-from deiswizard.vocabulary import Status
+from deiswizard.vocabulary import Danger, Status
 from deiswizard.wording import few
 
 SOURCE = "sudo iptables -S"
@@ -162,11 +164,12 @@ def _ours(snapshot: Snapshot, one: HostFilter) -> Iterator[Finding]:
             )
     if one.has_ipv6 and one.v6 is None:
         yield wrong("it has IPv6, and ip6tables does not answer: open by IPv6", "no answer")
-    if facts.kept_lines(one) != one.lines(4) and not one.is_armed:
-        yield wrong(
-            "the rules in place are not those that are kept for the next boot",
-            f"{len(one.lines(4))} rules in place, {len(facts.kept_lines(one))} kept",
-        )
+    for family in () if one.is_armed else one.families:
+        if (stays := facts.kept_lines(one, family)) != one.lines(family):
+            yield wrong(
+                f"the rules in place are not those that are kept for the next boot (IPv{family})",
+                f"{len(one.lines(family))} rules in place, {len(stays)} kept",
+            )
     if not one.is_enabled and not one.is_armed:
         yield wrong(f"{files.UNIT} is not enabled: the firewall is gone after a reboot", "disabled")
     cut_off = [h for h in snapshot.hosts if one.lets_in(h.address, 4001) != "open"]
@@ -235,14 +238,7 @@ def verify(after: Snapshot, choices: FirewallChoices) -> tuple[Check, ...]:
     """On every host as chosen; then the table: each port from everywhere, expected and found."""
     known = {one.host: one for one in filters(after)}
     if not choices.host_firewall:
-        return tuple(
-            Check(
-                title=f"nothing of ours is on {host.name}",
-                ok=None if (one := known.get(host.name)) is None else not one.has_ours,
-                evidence="sudo iptables -S" if host.name in known else "not read",
-            )
-            for host in after.hosts
-        )
+        return tuple(_gone(host.name, known.get(host.name)) for host in after.hosts)
     rules = ruleset(after, choices)
     checks = [
         Check(
@@ -262,6 +258,44 @@ def verify(after: Snapshot, choices: FirewallChoices) -> tuple[Check, ...]:
                     title=f"{row.name} is {state} to {row.where}",
                     ok=row.is_right,
                     evidence=row.said,
+                    cells=(row.name, row.where, state, row.said),
                 )
             )
     return tuple(checks)
+
+
+def _gone(host: str, one: HostFilter | None) -> Check:
+    return Check(
+        title=f"nothing of ours is on {host}",
+        ok=None if one is None else not one.has_ours,
+        evidence=SOURCE if one else "not read",
+    )
+
+
+def taken_back(plan: Plan, after: Snapshot) -> tuple[Check, ...]:
+    """On every host that the way back changes: nothing of ours, or the rules from before, as at first."""
+    known = {one.host: one for one in filters(after)}
+    texts: dict[str, dict[str, str]] = {}
+    for step in plan.steps:
+        if step.host and step.danger is not Danger.READ:
+            uploads = texts.setdefault(step.host, {})
+            if isinstance(step, UploadStep):
+                uploads[step.path] = step.content
+    paths = {family: files.rules_path("next", family) for family in (4, 6)}
+    return tuple(
+        _as_before(host, known.get(host), {f: uploads[p] for f, p in paths.items() if p in uploads})
+        if paths[4] in uploads
+        else _gone(host, known.get(host))
+        for host, uploads in texts.items()
+    )
+
+
+def _as_before(host: str, one: HostFilter | None, texts: Mapping[int, str]) -> Check:
+    return Check(
+        title=f"the rules from before are in place on {host}, first, and loaded at boot",
+        ok=None
+        if one is None
+        else one.is_in_place
+        and all(one.kept_text(family) == text for family, text in texts.items()),
+        evidence=f"{SOURCE}: {len(one.lines(4))} rules" if one else "not read",
+    )

@@ -10,7 +10,6 @@ from typing import Literal
 from pydantic import Field
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
-from deiswizard.recommendations.base import Choices
 from deiswizard.recommendations.firewall import facts
 from deiswizard.recommendations.firewall.rules import (
     HEALTH,
@@ -19,6 +18,7 @@ from deiswizard.recommendations.firewall.rules import (
     Ruleset,
     networks_of,
 )
+from deiswizard.recommendations.provisioning import ProvisioningChoices
 
 PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp))?(?:@(.+))?")
 PORT_FORM = "80, 53/udp, or 8443@198.51.100.0/24"
@@ -28,7 +28,7 @@ READS_ETCD = (
 """Components in containers that read etcd at port 4001 of their host, through docker0."""
 
 
-class FirewallChoices(Choices):
+class FirewallChoices(ProvisioningChoices):
     """The part of Security that is about the hosts. ``host_firewall`` False: ours is taken out.
 
     ``open_ports`` are ``PORT[/udp][@NETWORK]``; ``ssh_from`` empty: everyone may try to log in.

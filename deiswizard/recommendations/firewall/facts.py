@@ -20,6 +20,7 @@ from deiswizard.recommendations.firewall.rules import (
     choices_in,
     lines_in,
 )
+from deiswizard.recommendations.planes.facts import ceph_question
 
 FACTS, FROM_HOST, FROM_HERE, FLANNEL = (
     "security.filter",
@@ -114,6 +115,16 @@ class HostFilter:
             [n for n, rule in enumerate(table.rules(chain)) if rule.target == ours] == [0]
             for chain, ours in JUMPS
         )
+
+    @property
+    def is_in_place(self) -> bool:
+        """Ours comes first, is loaded at boot, and is no trial."""
+        is_first = all(self.is_first(family) for family in self.families)
+        return is_first and self.is_enabled and not self.is_armed
+
+    def kept_text(self, family: int) -> str:
+        """The file of rules that is loaded at boot."""
+        return (self.kept if family == 4 else self.kept6) + "\n"
 
     def lets_in(self, source: str, port: int, into: str = "") -> Verdict:
         """Whether a new TCP connection from an address gets through, by the rules in place."""
@@ -214,9 +225,9 @@ def kept_choices(snapshot: Snapshot) -> dict[str, object]:
     return next((one for one in found if one), {})
 
 
-def kept_lines(one: HostFilter) -> tuple[str, ...]:
-    """The rules that the host loads at boot (IPv4)."""
-    return lines_in(one.kept)
+def kept_lines(one: HostFilter, family: int) -> tuple[str, ...]:
+    """The rules that the host loads at boot."""
+    return lines_in(one.kept_text(family))
 
 
 def tried(answer: Answer | None) -> dict[tuple[str, int], bool]:
@@ -232,7 +243,7 @@ def tried(answer: Answer | None) -> dict[tuple[str, int], bool]:
 
 
 def questions(snapshot: Snapshot) -> tuple[Question, ...]:
-    """Every host's filter; what its neighbours answer to it; what all answer to this machine."""
+    """Every host's filter; what its neighbours answer to it; what all answer to this machine; Ceph's health."""
     hosts = snapshot.reachable_hosts
     found = [
         Question(
@@ -255,7 +266,7 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
     outside = tuple((host.address, port) for host in hosts for port in (22, *PRIVATE))
     if outside:
         found.append(tries_question(FROM_HERE, "", outside))
-    return tuple(found)
+    return (*found, *ceph_question(snapshot))
 
 
 def tries_question(id: str, host: str, places: tuple[tuple[str, int], ...]) -> Question:

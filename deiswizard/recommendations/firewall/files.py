@@ -44,23 +44,24 @@ def unit_path(name: str) -> str:
     return f"{UNITS}/{name}"
 
 
-def _made(family: int) -> str:
-    return f"/run/deiswizard-firewall.v{family}"
+def _made(what: str, family: int) -> str:
+    """What iptables-restore is given: apart for each use, for a unit may load while a step does."""
+    return f"/run/deiswizard-firewall-{what}.v{family}"
 
 
-def _jumps_out(family: int) -> Iterator[str]:
-    """Lines that take out every jump of ours that is there now, however many."""
+def _jumps_out(family: int, made: str) -> Iterator[str]:
+    """Adds to ``made`` what takes out every jump of ours that is there now, however many."""
     for chain, ours in JUMPS:
         yield (
             f"{IPTABLES[family]} -w -S {chain} | grep -x -e '-A {chain} -j {ours}' | "
-            f"sed 's/^-A/-D/' >> {_made(family)}"
+            f"sed 's/^-A/-D/' >> {made}"
         )
 
 
 def _put_in(which: str, family: int) -> Iterator[str]:
-    made = _made(family)
+    made = _made(which, family)
     yield f"cp {rules_path(which, family)} {made}"
-    yield from _jumps_out(family)
+    yield from _jumps_out(family, made)
     for chain, ours in JUMPS:
         yield f"echo '-I {chain} 1 -j {ours}' >> {made}"
     yield f"echo COMMIT >> {made}"
@@ -68,11 +69,11 @@ def _put_in(which: str, family: int) -> Iterator[str]:
 
 
 def _take_out(family: int) -> Iterator[str]:
-    made = _made(family)
+    made = _made("out", family)
     yield f"echo '*filter' > {made}"
     for ours in (INPUT, FORWARD):
         yield f"echo ':{ours} - [0:0]' >> {made}"
-    yield from _jumps_out(family)
+    yield from _jumps_out(family, made)
     for ours in (INPUT, FORWARD):
         yield f"echo '-X {ours}' >> {made}"
     yield f"echo COMMIT >> {made}"
@@ -93,18 +94,19 @@ def test_command(families: Families) -> str:
     """Whether the host's iptables takes the rules on trial; nothing is changed."""
     parts = []
     for family in families:
+        made = _made("test", family)
         parts += [
-            f"cp {rules_path('next', family)} {_made(family)}",
-            f"echo COMMIT >> {_made(family)}",
-            f"{IPTABLES[family]}-restore --noflush --test < {_made(family)}",
+            f"cp {rules_path('next', family)} {made}",
+            f"echo COMMIT >> {made}",
+            f"{IPTABLES[family]}-restore --noflush --test < {made}",
         ]
     return " && ".join(parts) + " && echo taken"
 
 
 def arm_command(seconds: int) -> str:
-    """From now on the host takes the trial back by itself."""
+    """From now on the host takes the trial back by itself, and nothing else loads what is kept."""
     return (
-        f"systemctl stop {ROLLBACK}.timer 2>/dev/null; "
+        f"systemctl stop {ROLLBACK}.timer 2>/dev/null; systemctl stop {DOCKER_UNIT} 2>/dev/null; "
         f"systemctl reset-failed {ROLLBACK}.service 2>/dev/null; rm -f {MARK}; "
         f"systemd-run --unit={ROLLBACK} --on-active={seconds} --timer-property=AccuracySec=1s "
         f"/bin/sh {BACK}"
@@ -148,11 +150,13 @@ def files(families: Families) -> dict[str, str]:
         UNLOAD: f"{head} Takes out what is ours, and nothing else.\n{unload_command(families)}\n",
         BACK: f"{head} Takes a trial back: as it was before.\n"
         f"date -u > {MARK}\nrm -f {leftovers}\n"
-        f"test -e {rules_path('now', 4)} && /bin/sh {LOAD} || {unload}\n",
+        f"test ! -e {rules_path('now', 4)} || {load}\n"
+        f"test -e {rules_path('now', 4)} || {unload}\n",
         AFTER_DOCKER: f"{head} Docker puts its rules first when it starts: ours go before them.\n"
         f"for second in {' '.join(map(str, range(1, DOCKER_SECONDS + 1)))}; do "
-        "timeout 2 docker version >/dev/null 2>&1 || sleep 1; done\n"
-        f"{load}\n",
+        "timeout 2 docker version >/dev/null 2>&1 && break || sleep 1; done\n"
+        "# not while others are on trial: those would be proven that are not in\n"
+        f"{ARMED} >/dev/null || {load}\n",
         unit_path(UNIT): f"""[Unit]
 Description=The host's firewall, by deiswizard
 DefaultDependencies=no
@@ -194,11 +198,17 @@ OURS = (
 """Every path that is ours."""
 
 
-def disable_command() -> str:
-    """The units are off, and nothing of ours is on the disk."""
-    return (
-        f"systemctl disable {UNIT} {DOCKER_UNIT} 2>/dev/null; "
-        f"systemctl stop {ROLLBACK}.timer 2>/dev/null; "
-        f"systemctl stop {DOCKER_UNIT} 2>/dev/null; systemctl stop {UNIT} 2>/dev/null; "
-        f"rm -f {' '.join((*OURS, _made(4), _made(6)))}; rm -d {FOLDER} 2>/dev/null; systemctl daemon-reload"
-    )
+def stop_command() -> str:
+    """Nothing on the host loads rules any more, now or at boot; what is loaded stays.
+
+    Before they are taken out: a unit that waits for Docker would put them in again.
+    """
+    names = (f"{ROLLBACK}.timer", f"{ROLLBACK}.service", DOCKER_UNIT, UNIT)
+    stops = "; ".join(f"systemctl stop {name} 2>/dev/null" for name in names)
+    return f"systemctl disable {UNIT} {DOCKER_UNIT} 2>/dev/null; {stops}; true"
+
+
+def remove_command() -> str:
+    """Nothing of ours is on the disk."""
+    made = (_made(what, family) for what in ("now", "next", "out", "test") for family in (4, 6))
+    return f"rm -f {' '.join((*OURS, *made))}; rm -d {FOLDER} 2>/dev/null; systemctl daemon-reload"

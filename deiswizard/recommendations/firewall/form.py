@@ -9,6 +9,7 @@ from typing import Any
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import FormField, Option
 from deiswizard.recommendations.firewall.choices import PORT_FORM, READS_ETCD
+from deiswizard.recommendations.provisioning import fields, on_cluster
 
 ROUTERS, HOSTS = "routers", "hosts"
 PARTS = (
@@ -87,7 +88,7 @@ def _is_on(_snapshot: Snapshot, raw: dict[str, Any]) -> bool:
     return bool(raw.get("host_firewall", True))
 
 
-FIELDS = (
+RULES = (
     FormField(
         "host_firewall",
         "Firewall on every host",
@@ -148,6 +149,8 @@ FIELDS = (
         shown=_is_on,
     ),
     FormField("refuse", "How it refuses", "one", options=lambda snapshot: REFUSALS, shown=_is_on),
+)
+TRIAL = (
     FormField(
         "rollback_seconds",
         "Seconds for the proof",
@@ -157,3 +160,4 @@ FIELDS = (
         shown=_is_on,
     ),
 )
+FIELDS = (*fields("hosts that get the firewall from their first start"), *RULES, *on_cluster(TRIAL))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.plan import Basis, Change, FileBasis, Impact, Plan, Stage
 from deiswizard.plan.reach_conditions import ClusterWhole
 from deiswizard.recommendations.base import refuse_blocking
-from deiswizard.recommendations.firewall import facts, files
+from deiswizard.recommendations.firewall import facts, files, first
 from deiswizard.recommendations.firewall.choices import (
     FirewallChoices,
     entry_host,
@@ -37,6 +38,7 @@ from deiswizard.recommendations.firewall.steps import (
     removal,
     trial,
 )
+from deiswizard.recommendations.planes.facts import ceph_asker, is_ceph_well
 from deiswizard.vocabulary import Danger
 from deiswizard.wording import few
 
@@ -53,6 +55,8 @@ def plan(snapshot: Snapshot, choices: FirewallChoices) -> Plan:
     Raises PreconditionError where the choices cannot be, with the reasons.
     """
     refuse_blocking(check_choices(snapshot, choices))
+    if choices.makes_files:
+        return first.plan(snapshot, choices)
     rules = ruleset(snapshot, choices)
     wanted = choices.host_firewall
     hosts = tuple(
@@ -63,7 +67,9 @@ def plan(snapshot: Snapshot, choices: FirewallChoices) -> Plan:
     stages: tuple[Stage, ...] = ()
     if hosts and wanted:
         stages = (
-            guards(tuple(one.host for one in hosts), whole_of(snapshot)),
+            guards(
+                tuple(one.host for one in hosts), whole_of(snapshot, choices), _ceph_of(snapshot)
+            ),
             *(trial(_target(snapshot, choices, rules, one)) for one in hosts),
         )
     elif hosts:
@@ -75,14 +81,12 @@ def plan(snapshot: Snapshot, choices: FirewallChoices) -> Plan:
         choices=choices.model_dump(mode="json"),
         changes=tuple(_changes(snapshot, choices, rules, hosts, stages)),
         stages=stages,
-        undo=tuple(_undo(snapshot, hosts, stages, rules)),
+        undo=tuple(_undo(snapshot, choices, hosts, stages, rules)),
         impact=Impact(
             danger=Danger.WRITE if hosts else Danger.READ,
             duration=f"about {SECONDS_A_HOST} s a host, one after the other: {len(hosts)} of "
             f"{len(snapshot.hosts)}; nothing restarts",
-            undo="ours is taken out of each host, the last one first; rules of others stay as they are"
-            if hosts
-            else "not needed: nothing changes",
+            undo=_undo_words(choices, hosts),
             notes=tuple(_notes(snapshot, choices, hosts)),
         ),
         basis=Basis(
@@ -97,12 +101,33 @@ def plan(snapshot: Snapshot, choices: FirewallChoices) -> Plan:
     )  # fmt: skip
 
 
-def whole_of(snapshot: Snapshot) -> ClusterWhole:
-    """The cluster as it is to stay."""
+def _undo_words(choices: FirewallChoices, hosts: tuple[HostFilter, ...]) -> str:
+    if not hosts:
+        return "not needed: nothing changes"
+    if not choices.host_firewall:
+        return "the rules that were kept are put in again, on trial as at first"
+    if any(one.kept for one in hosts):
+        return (
+            "the rules of before are put in again, on trial; where there were none, ours is taken out. Rules of "
+            "others stay as they are"
+        )
+    return "ours is taken out of each host, the last one first; rules of others stay as they are"
+
+
+def whole_of(snapshot: Snapshot, choices: FirewallChoices) -> ClusterWhole:
+    """The cluster as it is to stay. Who joins meanwhile is cut off, unless new hosts are let in."""
+    known = () if choices.new_hosts else tuple(sorted(h.machine_id for h in snapshot.hosts))
     return ClusterWhole(
         members=len(snapshot.etcd.members),
         machines=tuple(sorted(host.machine_id for host in snapshot.hosts if host.reachable)),
+        known=known,
     )
+
+
+def _ceph_of(snapshot: Snapshot) -> str:
+    """The host that is asked whether Ceph stays well; empty: there is none, or it is not well now."""
+    asker = ceph_asker(snapshot)
+    return asker.name if asker is not None and is_ceph_well(snapshot) else ""
 
 
 def in_order(snapshot: Snapshot) -> tuple[HostFilter, ...]:
@@ -114,14 +139,10 @@ def in_order(snapshot: Snapshot) -> tuple[HostFilter, ...]:
 
 def is_as_chosen(one: HostFilter, rules: Ruleset, choices: FirewallChoices) -> bool:
     """Nothing has to be done on a host: loaded, first, kept, and loaded again at boot."""
-    return (
-        all(
-            one.lines(family) == chain_lines(rules, family) and one.is_first(family)
-            for family in one.families
-        )
-        and one.kept == restore_text(rules, 4, kept(choices)).rstrip("\n")
-        and one.is_enabled
-        and not one.is_armed
+    return one.is_in_place and all(
+        one.lines(family) == chain_lines(rules, family)
+        and one.kept_text(family) == restore_text(rules, family, kept(choices))
+        for family in one.families
     )
 
 
@@ -132,13 +153,13 @@ def _target(
     return Target(
         host=one.host,
         rules=texts,
-        proof=_proof(snapshot, rules, one),
+        proof=_proof(snapshot, choices, rules, one),
         seconds=choices.rollback_seconds,
         sums=one.sums,
     )
 
 
-def _proof(snapshot: Snapshot, rules: Ruleset, one: HostFilter) -> Proof:
+def _proof(snapshot: Snapshot, choices: FirewallChoices, rules: Ruleset, one: HostFilter) -> Proof:
     addresses = {host.name: host.address for host in snapshot.reachable_hosts}
     others = tuple(other for other in filters(snapshot) if other.host != one.host)
     sources = ssh_sources(snapshot)
@@ -151,7 +172,8 @@ def _proof(snapshot: Snapshot, rules: Ruleset, one: HostFilter) -> Proof:
         and not any(is_let_in(rules, source, port) for source in sources)
     )
     return Proof(
-        whole=whole_of(snapshot),
+        whole=whole_of(snapshot, choices),
+        ceph=_ceph_of(snapshot),
         others=tuple(other.host for other in others),
         outgoing=tuple(
             (addresses[other.host], port)
@@ -165,7 +187,11 @@ def _proof(snapshot: Snapshot, rules: Ruleset, one: HostFilter) -> Proof:
 
 
 def _undo(
-    snapshot: Snapshot, hosts: tuple[HostFilter, ...], stages: tuple[Stage, ...], rules: Ruleset
+    snapshot: Snapshot,
+    choices: FirewallChoices,
+    hosts: tuple[HostFilter, ...],
+    stages: tuple[Stage, ...],
+    rules: Ruleset,
 ) -> Iterator[Stage]:
     """Backwards. What was there of ours before comes back as it came in: on trial."""
     for one in reversed(hosts):
@@ -173,13 +199,11 @@ def _undo(
         if not one.kept:
             yield removal(one.host, one.families, "back").undoing(*done)
             continue
-        kept_before = {family: _kept_text(one, family) for family in one.families}
-        target = Target(one.host, kept_before, _proof(snapshot, rules, one), seconds=180)
+        kept_before = {family: one.kept_text(family) for family in one.families}
+        # what the rules of before leave open to this machine is not for these to say
+        proof = replace(_proof(snapshot, choices, rules, one), closed=())
+        target = Target(one.host, kept_before, proof, seconds=choices.rollback_seconds)
         yield trial(target, "back").undoing(*done)
-
-
-def _kept_text(one: HostFilter, family: int) -> str:
-    return (one.kept if family == 4 else one.kept6) + "\n"
 
 
 def _changes(
@@ -226,7 +250,14 @@ def _notes(
     for problem in check_choices(snapshot, choices):
         if not problem.blocks:
             yield problem.what
-    if not choices.host_firewall or not hosts:
+    if not hosts:
+        return
+    if not choices.host_firewall:
+        ports = sorted({port for one in hosts for port in PRIVATE if port in one.listens})
+        yield (
+            f"without it {few([f'{port} ({PRIVATE[port]})' for port in ports])} answer everybody who reaches "
+            "these hosts, unless something else keeps them out"
+        )
         return
     yield (
         f"each host takes the rules back by itself after {choices.rollback_seconds} s, unless a new login, "
@@ -236,7 +267,7 @@ def _notes(
     yield (
         "a host that joins later must be among new hosts, or it cannot reach the others: "
         + (few(choices.new_hosts) or "none is named")
-        + ". Look here again after every change of hosts"
+        + ". It gets the rules itself by its user-data: run this again as user-data files"
     )
     if contributed(snapshot):
         yield f"{facts.CONTRIBUTED} of Deis's own script stays where it is, behind these"

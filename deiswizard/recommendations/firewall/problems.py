@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.recommendations.base import Problem
-from deiswizard.recommendations.firewall import facts
+from deiswizard.recommendations.firewall import facts, first
 from deiswizard.recommendations.firewall.choices import (
     PORT_FORM,
     READS_ETCD,
@@ -27,6 +27,7 @@ from deiswizard.recommendations.firewall.rules import (
     KEPT_FROM_CONTAINERS,
     PRIVATE,
     Ruleset,
+    choices_in,
 )
 from deiswizard.wording import few
 
@@ -35,6 +36,9 @@ NEVER_PUBLIC = (2375, 2379, 4001, 2380, 7001)
 
 DOCKER_BRIDGE = ipaddress.ip_network("172.17.0.0/16")
 """Docker's own choice for docker0, where flannel has made no other."""
+
+HOST_LINE = re.compile(r"-A DEISWIZARD-INPUT -s ([0-9.]+)/32 -j ACCEPT")
+"""How a rule lets one host in."""
 
 REMOVE_CONTRIBUTED = (
     "sudo iptables -P INPUT ACCEPT; sudo iptables -P FORWARD ACCEPT; while sudo iptables -D INPUT -j "
@@ -52,6 +56,8 @@ def contributed(snapshot: Snapshot) -> tuple[str, ...]:
 def check_choices(snapshot: Snapshot, choices: FirewallChoices) -> tuple[Problem, ...]:
     """Format, lock-outs, and what the rules would cut."""
     unsure = tuple(_hosts(snapshot))
+    if not choices.host_firewall and choices.makes_files:
+        return tuple(first.check_choices(snapshot, choices))
     if not choices.host_firewall:
         return tuple(problem for problem in unsure if problem.field == "host_firewall")
     wrong = tuple(_formats(choices))
@@ -63,11 +69,32 @@ def check_choices(snapshot: Snapshot, choices: FirewallChoices) -> tuple[Problem
         *wrong,
         *_operator(snapshot, choices, rules),
         *_members(snapshot, rules),
+        *_former(snapshot, rules),
         *_talks(snapshot, rules),
         *_isolation(snapshot, choices),
         *_load_balancer(rules),
         *_others(snapshot),
+        *(first.check_choices(snapshot, choices) if choices.makes_files else ()),
     )
+
+
+def _former(snapshot: Snapshot, rules: Ruleset) -> Iterator[Problem]:
+    """Hosts that the rules of now let in and fleet does not list: away for a moment, or for good."""
+    gone = {
+        match[1]: None
+        for one in facts.filters(snapshot)
+        for line in facts.kept_lines(one, 4)
+        if (match := HOST_LINE.fullmatch(line))
+        and not is_insider(rules, match[1])
+        and match[1] not in str(choices_in(one.kept))
+    }
+    if gone:
+        yield Problem(
+            field="new_hosts",
+            what=f"{few(list(gone))} is let in by the rules of now, and fleet does not list such a host: if it comes "
+            "back, it is cut off. Start it first, or name it here",
+            blocks=False,
+        )
 
 
 def _hosts(snapshot: Snapshot) -> Iterator[Problem]:

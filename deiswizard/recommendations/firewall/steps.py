@@ -15,6 +15,7 @@ from deiswizard.plan.plan import Stage, chained
 from deiswizard.plan.reach_conditions import ClusterWhole, FreshLogin, PortsTake
 from deiswizard.plan.step import CommandStep, GuardStep, Step, UploadStep, WaitStep
 from deiswizard.recommendations.firewall import files
+from deiswizard.recommendations.planes.hosts import DETAIL, ceph_guard, ceph_says_well
 from deiswizard.vocabulary import Danger
 
 LOGIN_SECONDS = 45.0
@@ -31,7 +32,8 @@ class Proof:
     """What must hold with the rules in, before they are kept.
 
     ``outgoing`` are ports of other hosts that this one must reach, ``incoming`` its own ports that
-    ``others`` must reach; ``closed`` its own that this machine may not reach.
+    ``others`` must reach; ``closed`` its own that this machine may not reach. ``ceph`` is the host on which Ceph
+    is asked, empty: it is not.
     """
 
     whole: ClusterWhole
@@ -39,6 +41,7 @@ class Proof:
     outgoing: tuple[tuple[str, int], ...] = ()
     incoming: tuple[tuple[str, int], ...] = ()
     closed: tuple[tuple[str, int], ...] = ()
+    ceph: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def changing_ids(stages: tuple[Stage, ...], host: str) -> tuple[str, ...]:
     )
 
 
-def guards(hosts: tuple[str, ...], whole: ClusterWhole) -> Stage:
+def guards(hosts: tuple[str, ...], whole: ClusterWhole, ceph: str = "") -> Stage:
     """Before anything: new logins work everywhere, and the cluster is whole."""
     logins = (
         GuardStep(
@@ -86,7 +89,11 @@ def guards(hosts: tuple[str, ...], whole: ClusterWhole) -> Stage:
         condition=whole,
         otherwise="the cluster is not whole now, so what the firewall breaks could not be told",
     )
-    return Stage(id="guards", title="Guards", steps=(*logins, cluster))
+    steps: list[Step] = [*logins, cluster]
+    if ceph:
+        why = f"Ceph is not well now, so what the firewall breaks could not be told. {DETAIL}"
+        steps.append(ceph_guard(ceph, "guard:ceph", why))
+    return Stage(id="guards", title="Guards", steps=tuple(steps))
 
 
 def trial(target: Target, prefix: str = "on") -> Stage:
@@ -95,6 +102,7 @@ def trial(target: Target, prefix: str = "on") -> Stage:
         id=f"{prefix}:{target.host}",
         title=f"Firewall on {target.host}",
         steps=chained(_trial(target, f"{prefix}:{target.host}")),
+        is_vital=True,
     )
 
 
@@ -242,6 +250,16 @@ def _proofs(target: Target, prefix: str) -> Iterator[Step]:
         timeout=WHOLE_SECONDS,
         on_timeout=TAKES_BACK,
     )
+    if proof.ceph:
+        yield WaitStep(
+            id=f"{prefix}:ceph",
+            title="Ceph is well",
+            host=host,
+            condition=ceph_says_well(proof.ceph),
+            waiting_for="Ceph to say HEALTH_OK",
+            timeout=WHOLE_SECONDS,
+            on_timeout=TAKES_BACK,
+        )
 
 
 def removal(host: str, families: tuple[int, ...], prefix: str = "off") -> Stage:
@@ -249,13 +267,18 @@ def removal(host: str, families: tuple[int, ...], prefix: str = "off") -> Stage:
     name = f"{prefix}:{host}"
     steps: tuple[Step, ...] = (
         CommandStep(
+            id=f"{name}:stop", title=f"nothing on {host} puts them in any more", host=host, sudo=True,
+            command=files.stop_command(), danger=Danger.WRITE,
+            undo="they are loaded at boot again, when they are kept again",
+        ),
+        CommandStep(
             id=f"{name}:out", title=f"the rules are out on {host}", host=host, sudo=True,
             command=files.unload_command(families), danger=Danger.WRITE,
             undo="they are put in again, on trial as at first",
         ),
         CommandStep(
             id=f"{name}:files", title=f"nothing of it stays on the disk of {host}", host=host, sudo=True,
-            command=files.disable_command(), danger=Danger.WRITE,
+            command=files.remove_command(), danger=Danger.WRITE,
             undo="the files are written again",
         ),
         WaitStep(

@@ -85,15 +85,13 @@ def rows(snapshot: Snapshot, rules: Ruleset | None) -> Iterator[Row]:
     for port in dict.fromkeys([*PUBLIC, HEALTH, *sorted(chosen), *PRIVATE]):
         expected = is_let_in(rules, STRANGER, port) if rules else None
         found = tuple((one.host, one.lets_in(STRANGER, port)) for one in known)
-        yield Row(port, "a stranger", expected, found, "by the rules there")
+        yield Row(port, "a stranger", expected, found, "by rules")
     yield from _from_here(snapshot, known, rules)
     yield from _between(snapshot, known, rules)
     kept = KEPT_FROM_CONTAINERS[rules.isolate] if rules else ()
     for port in (2375, 2379, 2380, 4001):
         found = tuple((one.host, one.lets_in(A_CONTAINER, port, "docker0")) for one in known)
-        yield Row(
-            port, "a container", port not in kept if rules else None, found, "by the rules there"
-        )
+        yield Row(port, "a container", port not in kept if rules else None, found, "by rules")
 
 
 def _from_here(
@@ -120,29 +118,27 @@ def _from_here(
 def _between(
     snapshot: Snapshot, known: Sequence[HostFilter], rules: Ruleset | None
 ) -> Iterator[Row]:
-    """As neighbours have tried; and by the rules, for every host's address."""
+    """As neighbours have tried: open when it is for each of them. And by the rules, for every host's address."""
     names = {host.address: host.name for host in snapshot.hosts}
     listens = {one.host: one.listens for one in known}
-    by_port: dict[int, list[tuple[str, Verdict]]] = {}
+    by_port: dict[int, dict[str, bool]] = {}
     for host in snapshot.reachable_hosts:
         for (address, port), is_open in facts.tried(
             snapshot.answer(facts.FROM_HOST, host.name)
         ).items():
             name = names.get(address, address)
             if port in listens.get(name, ()):
-                by_port.setdefault(port, []).append((name, _state(is_open)))
+                found = by_port.setdefault(port, {})
+                found[name] = found.get(name, True) and is_open
     for port, found in by_port.items():
-        yield Row(
-            port, "another host", True if rules else None, tuple(found), "tried by neighbours"
-        )
+        states = tuple((name, _state(is_open)) for name, is_open in found.items())
+        yield Row(port, "another host", True if rules else None, states, "tried")
     for port in (2375, 4001):
         judged: list[tuple[str, Verdict]] = []
         for one in known:
-            states = {one.lets_in(host.address, port) for host in snapshot.hosts}
-            judged.append((one.host, states.pop() if len(states) == 1 else "closed"))
-        yield Row(
-            port, "every other host", True if rules else None, tuple(judged), "by the rules there"
-        )
+            verdicts = {one.lets_in(host.address, port) for host in snapshot.hosts}
+            judged.append((one.host, verdicts.pop() if len(verdicts) == 1 else "closed"))
+        yield Row(port, "any other host", True if rules else None, tuple(judged), "by rules")
 
 
 def _state(is_open: bool) -> Verdict:

@@ -124,6 +124,10 @@ class Recommendation:
     ``secrets`` are the secrets that the plan's steps need, by their names in ``${secret:NAME}``. One
     that is typed has the name of its field (``-`` and ``_`` are the same).
 
+    ``taken_back`` judges a new look after the way back of a run, by the plan of that way back: what its steps
+    changed on the hosts. Keys, fleet units, metadata, members of etcd and files of this machine are judged for
+    all recommendations alike (``run/undo.py``).
+
     ``suggested`` are values that the guided way begins with instead of the defaults: what is better, but
     needs somebody who types.
     """
@@ -140,6 +144,9 @@ class Recommendation:
     check_choices: Callable[[Snapshot, Any], tuple[Problem, ...]]
     plan: Callable[[Snapshot, Any], Plan]
     verify: Callable[[Snapshot, Snapshot, Any], tuple[Check, ...]]
+    taken_back: Callable[[Plan, Snapshot], tuple[Check, ...]] = field(
+        default=lambda plan, after: ()
+    )
     questions: Callable[[Snapshot], tuple[Question, ...]] = field(default=lambda snapshot: ())
     read: Callable[[Any], tuple[Any, tuple[Problem, ...]]] | None = None
     secrets: Callable[[Any], Mapping[str, SecretStr]] = field(default=lambda choices: {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from deiswizard.cluster.snapshot import Question, Snapshot
 from deiswizard.errors import AnswersError
 from deiswizard.recommendations.backup import declaration as backup
@@ -13,6 +15,7 @@ from deiswizard.recommendations.preseed import declaration as preseed
 from deiswizard.recommendations.registration import declaration as registration
 from deiswizard.recommendations.restore import declaration as restore
 from deiswizard.recommendations.security import declaration as security
+from deiswizard.recommendations.stateless import declaration as stateless
 from deiswizard.recommendations.tls import declaration as tls
 
 ALL: tuple[Recommendation, ...] = tuple(
@@ -20,6 +23,7 @@ ALL: tuple[Recommendation, ...] = tuple(
         (
             planes.RECOMMENDATION,
             etcd.RECOMMENDATION,
+            stateless.RECOMMENDATION,
             preseed.RECOMMENDATION,
             security.RECOMMENDATION,
             backup.RECOMMENDATION,
@@ -52,8 +56,11 @@ def named(name: str) -> Recommendation:
     raise AnswersError(f"there is no recommendation '{name}'", do=f"choose one of: {known}")
 
 
-def questions(snapshot: Snapshot) -> tuple[Question, ...]:
-    """What all recommendations want the probe to ask."""
-    return tuple(
-        q for recommendation in (*ALL, *OTHERS) for q in recommendation.questions(snapshot)
-    )
+def questions(snapshot: Snapshot, of: Collection[str] = ()) -> tuple[Question, ...]:
+    """What the recommendations of these ids want the probe to ask, once each; of none: what all do.
+
+    Raises:
+        AnswersError: as ``named``.
+    """
+    asked = [named(name) for name in of] or (*ALL, *OTHERS)
+    return tuple(dict.fromkeys(q for one in asked for q in one.questions(snapshot)))

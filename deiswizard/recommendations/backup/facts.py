@@ -155,9 +155,13 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
         found.append(Question(id=BACKUPS, host=host.name, command=WALE, timeout=30))
     if host := admin_host(snapshot):
         found.append(Question(id=HEALTH, host=host.name, command=CEPH))
+    return (*found, *mount_questions(snapshot))
+
+
+def mount_questions(snapshot: Snapshot) -> tuple[Question, ...]:
+    """What ``volume_host`` needs."""
     mounted = [host for host in snapshot.where(VOLUME_UNIT) if host.reachable]
-    found += [Question(id=MOUNT, host=h.name, command=mount_check(VOLUME)) for h in mounted[:3]]
-    return tuple(found)
+    return tuple(Question(id=MOUNT, host=h.name, command=mount_check(VOLUME)) for h in mounted[:3])
 
 
 def ceph_health(snapshot: Snapshot) -> str:

@@ -115,7 +115,9 @@ def plan(snapshot: Snapshot, choices: BackupChoices) -> Plan:
         raise PreconditionError("nothing is chosen to be copied", do="choose at least one thing")
     place = place_of(choices)
     backup = backup_name(
-        snapshot.cluster, time.strftime("%Y%m%d-%H%M%S", time.gmtime(snapshot.taken_at))
+        snapshot.cluster,
+        time.strftime("%Y%m%d-%H%M%S", time.gmtime(snapshot.taken_at)),
+        {fact.backup for fact in snapshot.backups},
     )
     seal = Seal(how=choices.encryption, recipient=choices.recipient_key)
     if choices.encryption == "recipient" and not choices.recipient_key:

@@ -71,6 +71,9 @@ class LoggingChoices(Choices):
 
 def storage_value(choices: LoggingChoices) -> str:
     """What the storage adapter's key shall be."""
-    if choices.storage != "memory":
-        return choices.storage
-    return "memory" if choices.memory_lines == DEFAULT_LINES else f"memory:{choices.memory_lines}"
+    return memory_value(choices.memory_lines) if choices.storage == "memory" else choices.storage
+
+
+def memory_value(lines: int) -> str:
+    """The adapter that keeps so many lines of each app in logger's memory (deis-facts 3)."""
+    return "memory" if lines == DEFAULT_LINES else f"memory:{lines}"

@@ -42,8 +42,8 @@ RUN = """\
 image=$(docker inspect -f '{{.Config.Image}}' deis-logspout) || exit 3
 docker rm -f deiswizard-marker >/dev/null 2>&1
 docker run --rm --name deiswizard-marker --entrypoint /bin/sh "$image" \
--c "sleep 3; echo deiswizard-marker $word; sleep 1" >/dev/null || exit 4"""
-"""logspout needs a moment to attach; logspout's own image is on every host and has a shell."""
+-c "sleep 3; for n in 1 2 3; do echo deiswizard-marker $word; sleep 1; done" >/dev/null || exit 4"""
+"""Said three times: logspout needs a moment to attach, and sends by udp. Its own image is on every host and has a shell."""
 
 KEEP = """\
 sum=$(printf %s "$word" | sha256sum | cut -d ' ' -f 1)
@@ -69,7 +69,6 @@ while [ $tries -lt 10 ]; do
 done
 echo 'logger has got no line of this host. Here: sudo systemctl restart deis-logspout'
 exit 6"""
-"""Said three times: logspout sends by udp."""
 
 LISTEN = """\
 said=no

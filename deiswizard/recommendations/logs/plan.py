@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import CommandSays
+from deiswizard.plan.fleet_steps import SubmitUnitStep
 from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage, worst
-from deiswizard.plan.step import (
-    GuardStep,
-    Step,
-    SubmitUnitStep,
-)
+from deiswizard.plan.step import GuardStep, Step
 from deiswizard.recommendations.logs.checks import check_choices
 from deiswizard.recommendations.logs.choices import STORAGE_KEY, LoggingChoices
 from deiswizard.recommendations.logs.drain import (

@@ -249,6 +249,7 @@ class Settings:
             waiting_for="logger to follow",
             timeout=FOLLOW_SECONDS,
             on_timeout=NOT_TAKEN,
+            asks="deis-logger",
         )
 
     def _heard(self) -> GuardStep:

@@ -10,17 +10,10 @@ from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.cluster.unit_files import digest
 from deiswizard.plan.conditions import UnitGone, UnitRunning
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.former_file import back_command, keep_command
 from deiswizard.plan.plan import Change, FileBasis, KeyBasis, Stage
-from deiswizard.plan.step import (
-    CommandStep,
-    DestroyUnitStep,
-    PullStep,
-    Step,
-    SubmitUnitStep,
-    UploadStep,
-    WaitStep,
-)
+from deiswizard.plan.step import CommandStep, PullStep, Step, UploadStep, WaitStep
 from deiswizard.recommendations.logs.choices import LoggingChoices
 from deiswizard.recommendations.logs.facts import on_host
 from deiswizard.recommendations.logs.units import (

@@ -9,8 +9,9 @@ from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.cluster.unit_files import digest
 from deiswizard.plan.conditions import UnitDone, UnitGone
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.plan import Change, KeyBasis, Stage
-from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
+from deiswizard.plan.step import WaitStep
 from deiswizard.recommendations.preseed.choices import in_gb
 from deiswizard.recommendations.preseed.fleet import (
     LAUNCHED,

@@ -6,6 +6,7 @@ from deiswizard.cluster.image_names import split_tag
 from deiswizard.cluster.probe_script import COMPONENTS
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.frozen import Frozen
+from deiswizard.recommendations.deis_units import short
 
 STORE = ("store-daemon", "store-gateway", "store-metadata", "store-monitor")
 STATEFUL = (*STORE, "database")
@@ -31,7 +32,7 @@ def components_in_use(snapshot: Snapshot) -> tuple[str, ...]:
     A stateless cluster has no store and no database, though the host's own script pulls them.
     """
     installed = {
-        unit.name.removeprefix("deis-").removesuffix(".service").partition("@")[0]
+        short(unit.name).partition("@")[0]
         for unit in snapshot.units
         if unit.name.startswith("deis-")
     }

@@ -7,8 +7,10 @@ from typing import Literal
 
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot
 from deiswizard.recommendations.base import Choices
+from deiswizard.recommendations.deis_units import told_address
 
-KEY = "/deis/controller/registrationMode"
+CONTROLLER = "/deis/controller"
+KEY = f"{CONTROLLER}/registrationMode"
 MODES = ("enabled", "disabled", "admin_only")
 ADMINS, LIVE = "registration.admins", "registration.live"
 CONFIRM = "an admin exists"
@@ -52,13 +54,12 @@ def admins_command(snapshot: Snapshot) -> str:
 
 def live_command(snapshot: Snapshot) -> str:
     """Asks the controller to register nobody: permission is judged before the empty form is."""
-    host = snapshot.value("/deis/controller/host")
-    port = snapshot.value("/deis/controller/port") or "8000"
+    host, port = (snapshot.value(f"{CONTROLLER}/{name}") for name in ("host", "port"))
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", host) or not port.isdecimal():
         return ""
     return (
         "curl -s -m 5 -w '\\n%{http_code}\\n' -X POST -H 'Content-Type: application/json' "
-        f"-d '{{}}' http://{host}:{port}/v1/auth/register"
+        f"-d '{{}}' http://{told_address(CONTROLLER)}/v1/auth/register"
     )
 
 

@@ -17,6 +17,7 @@ from deiswizard.recommendations.base import (
     Problem,
     Recommendation,
 )
+from deiswizard.recommendations.deis_units import is_installed
 from deiswizard.recommendations.restore.keys import why_not
 from deiswizard.run.events import Check
 from deiswizard.vocabulary import Status
@@ -146,11 +147,6 @@ def check_choices(snapshot: Snapshot, choices: RestoreChoices) -> tuple[Problem,
             )
         )
     return tuple(problems)
-
-
-def is_installed(snapshot: Snapshot) -> bool:
-    """Deis's units are there, running or not."""
-    return any(unit.name.startswith("deis-controller") for unit in snapshot.units)
 
 
 def database_has_run(snapshot: Snapshot) -> bool:

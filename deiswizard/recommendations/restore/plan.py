@@ -16,12 +16,13 @@ from deiswizard.errors import PreconditionError
 from deiswizard.plan.backup_steps import RestoreStep
 from deiswizard.plan.conditions import CommandSays
 from deiswizard.plan.plan import Basis, Change, Impact, Plan, Stage
-from deiswizard.plan.step import CommandStep, GuardStep, JobStep, Step, WaitStep
+from deiswizard.plan.step import CommandStep, GuardStep, Step, WaitStep
 from deiswizard.recommendations.backup.facts import PASSPHRASE, VOLUME, database_host
+from deiswizard.recommendations.deis_units import is_installed
+from deiswizard.recommendations.deisctl import deisctl_job
 from deiswizard.recommendations.preseed.images import release_of
 from deiswizard.recommendations.restore.declaration import (
     RestoreChoices,
-    is_installed,
     is_stateless,
     keys_of,
     way_of_database,
@@ -152,21 +153,6 @@ def _etcd_stage(common: dict[str, Any], choices: RestoreChoices, manifest: Manif
     return Stage(id="settings", title="Settings, before anything starts with others", steps=steps)
 
 
-def _job(
-    step: str, title: str, host: HostFacts, command: str, needs: Sequence[str] = ()
-) -> JobStep:
-    return JobStep(
-        id=step,
-        title=title,
-        host=host.name,
-        command=command,
-        way=host.job_way,
-        danger=Danger.RESTART,
-        needs=tuple(needs),
-        timeout=START_SECONDS,
-    )
-
-
 def _wait_running(name: str, host: HostFacts, needs: Sequence[str]) -> WaitStep:
     """Deisctl's exit status proves nothing (deis-facts 0.5): fleet is asked."""
     unit = f"deis-{name}.service".replace(".", r"\.")
@@ -193,14 +179,25 @@ def _store_stages(
     """The platform is installed where it is not; never over a live one: that would stop it."""
     stages = []
     if not is_installed(snapshot):
-        install = _job("install", "install the platform", host, f"deisctl install {flavour}")
+        install = deisctl_job(
+            "install", "install the platform", host, f"deisctl install {flavour}", START_SECONDS
+        )
         stages.append(Stage(id="install", title="Install the platform", steps=(install,)))
     steps: list[Step] = []
     for name in STORE if parts else ():
         if snapshot.where(f"deis-{name}.service"):
             continue
         needs = (steps[-1].id,) if steps else ()
-        steps.append(_job(f"start:{name}", f"start {name}", host, f"deisctl start {name}", needs))
+        steps.append(
+            deisctl_job(
+                f"start:{name}",
+                f"start {name}",
+                host,
+                f"deisctl start {name}",
+                START_SECONDS,
+                needs=needs,
+            )
+        )
         steps.append(_wait_running(name, host, (steps[-1].id,)))
     if parts:
         steps.append(
@@ -274,7 +271,9 @@ def _data_stage(
 def _platform_stages(snapshot: Snapshot, host: HostFacts, flavour: str) -> list[Stage]:
     if snapshot.where("deis-controller.service") and snapshot.where("deis-router@1.service"):
         return []
-    start = _job("start", "start the platform", host, f"deisctl start {flavour}")
+    start = deisctl_job(
+        "start", "start the platform", host, f"deisctl start {flavour}", START_SECONDS
+    )
     names = ("controller",) if flavour == "stateless-platform" else ("database", "controller")
     waits = tuple(_wait_running(name, host, ("start",)) for name in names)
     return [Stage(id="platform", title="Start the platform", steps=(start, *waits))]
@@ -293,7 +292,9 @@ def _sql_stages(
             "restore again",
         )
     psql = "docker exec deis-database sudo -u postgres psql -X -q -d postgres"
-    stop = _job("sql:stop", "stop the controller", host, "deisctl stop controller")
+    stop = deisctl_job(
+        "sql:stop", "stop the controller", host, "deisctl stop controller", START_SECONDS
+    )
     drop = CommandStep(
         id="sql:drop",
         title="remove the new cluster's empty database",
@@ -313,7 +314,9 @@ def _sql_stages(
         needs=("sql:drop",),
         **common,
     )
-    begin = _job("sql:start", "start the controller", host, "deisctl start controller")
+    begin = deisctl_job(
+        "sql:start", "start the controller", host, "deisctl start controller", START_SECONDS
+    )
     return [
         Stage(id="sql-stop", title="Stop what uses the database", steps=(stop,)),
         Stage(id="sql", title="The database from its dump", steps=(drop.model_copy(update={"needs": ()}), load)),

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 from deiswizard.cluster.snapshot import Evidence, Question, Snapshot
 from deiswizard.plan.plan import Plan
+from deiswizard.recommendations import provisioned, provisioning
 from deiswizard.recommendations.base import Assessment, Finding, Problem, Recommendation
 from deiswizard.recommendations.firewall import checks as firewall_checks
 from deiswizard.recommendations.firewall import choices as firewall_choices
 from deiswizard.recommendations.firewall import facts as firewall_facts
+from deiswizard.recommendations.firewall import first as firewall_first
 from deiswizard.recommendations.firewall import plan as firewall_plan
 from deiswizard.recommendations.firewall import problems as firewall_problems
 from deiswizard.recommendations.firewall.form import HOSTS
@@ -285,8 +287,15 @@ def _segregation(snapshot: Snapshot) -> Iterator[Finding]:
         )
 
 
-def verify(_before: Snapshot, after: Snapshot, choices: SecurityChoices) -> tuple[Check, ...]:
-    """The keys mean what was chosen, and every router does it; or the hosts' filters do."""
+def read(choices: SecurityChoices) -> tuple[SecurityChoices, tuple[Problem, ...]]:
+    """The operator's user-data, where files are made of it."""
+    return provisioning.read(choices) if choices.part == HOSTS else (choices, ())
+
+
+def verify(before: Snapshot, after: Snapshot, choices: SecurityChoices) -> tuple[Check, ...]:
+    """The keys mean what was chosen, and every router does it; or the hosts' filters, or files, do."""
+    if choices.part == HOSTS and choices.makes_files:
+        return provisioned.verify(choices, (firewall_first.edits(before, choices),))
     if choices.part == HOSTS:
         return firewall_checks.verify(after, choices)
     now, wanted = settings_now(after), settings_of(choices)
@@ -344,5 +353,8 @@ RECOMMENDATION = Recommendation(
     check_choices=check_choices,
     plan=plan,
     verify=verify,
+    taken_back=firewall_checks.taken_back,
     questions=questions,
+    read=read,
+    fingerprints=provisioning.fingerprints,
 )

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot
+from deiswizard.recommendations.deis_units import ROUTERS
 from deiswizard.recommendations.firewall.choices import FirewallChoices
 from deiswizard.recommendations.firewall.facts import OPERATOR as OPERATOR
 from deiswizard.recommendations.security.lists import is_address, lets_in, network_of, tidy
@@ -85,9 +86,7 @@ def settings_of(choices: SecurityChoices) -> Settings:
 
 def all_router_hosts(snapshot: Snapshot) -> tuple[HostFacts, ...]:
     """Where one of Deis' routers runs, whether the host answers or not."""
-    units = [unit.name for unit in snapshot.units if unit.name.startswith("deis-router@")]
-    names = {host.name for unit in units for host in snapshot.where(unit)}
-    return tuple(host for host in snapshot.hosts if host.name in names)
+    return snapshot.where_any(ROUTERS)
 
 
 def router_hosts(snapshot: Snapshot) -> tuple[HostFacts, ...]:

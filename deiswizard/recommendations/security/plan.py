@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from deiswizard.cluster.snapshot import KeyFact, Snapshot
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
-from deiswizard.plan.step import RemoveKeyStep, Step, WriteKeyStep
 from deiswizard.recommendations.base import refuse_blocking
 from deiswizard.recommendations.security import tags
 from deiswizard.recommendations.security.choices import check_choices, operator_of
@@ -35,6 +34,7 @@ from deiswizard.recommendations.security.facts import (
 )
 from deiswizard.recommendations.security.lists import tidy
 from deiswizard.recommendations.security.proofs import before_enforcing, guards, live, open_again
+from deiswizard.recommendations.settings import Setting, backs, change, changed, writes
 from deiswizard.vocabulary import Danger
 
 READ_TOO = (REAL_IP, PROXY, "/deis/platform/domain", "/deis/router/enforceHTTPS")
@@ -47,7 +47,7 @@ class Part:
 
     id: str
     title: str
-    keys: tuple[tuple[str, str | None], ...]
+    settings: tuple[Setting, ...]
     after: Settings
 
 
@@ -64,9 +64,9 @@ def plan(snapshot: Snapshot, choices: SecurityChoices) -> Plan:
     for part in parts:
         if part.id == "enforce" and part.after.enforced and (steps := before_enforcing(snapshot)):
             stages.append(Stage(id="before-enforce", title="Every app has a list", steps=steps))
-        written = tuple(_steps(snapshot, part))
+        written = writes(snapshot, part.settings)
         stages.append(Stage(id=part.id, title=part.title, steps=written))
-        proofs = live(snapshot, part.id, part.keys, part.after, operator)
+        proofs = live(snapshot, part.id, part.settings, part.after, operator)
         stages.append(Stage(id=f"prove-{part.id}", title=f"{part.title}: proven", steps=proofs))
     if not parts:
         proofs = live(snapshot, "now", (), settings_of(choices), operator)
@@ -121,70 +121,38 @@ def _value(fact: KeyFact | None) -> str | None:
 
 def _parts(snapshot: Snapshot, choices: SecurityChoices) -> Iterator[Part]:
     """What changes, in order. Enforcement comes last, and goes first."""
-    wanted = _wanted(snapshot, choices)
-    changed = {k: v for k, v in wanted.items() if v != _value(snapshot.key(k))}
+    group = [Setting(key, value) for key, value in _wanted(snapshot, choices).items()]
+    new = {setting.key: setting for setting in changed(snapshot, group)}
     final = settings_of(choices)
     state = settings_now(snapshot)
-    if ENFORCE in changed and not final.enforced:
+    if ENFORCE in new and not final.enforced:
         state = replace(state, enforced=False)
         title = "Lists are enforced no more"
-        yield Part("enforce", title, ((ENFORCE, changed[ENFORCE]),), state)
-    if LIST in changed:
+        yield Part("enforce", title, (new[ENFORCE],), state)
+    if LIST in new:
         state = replace(state, listed=final.listed)
-        yield Part("list", "The controller's list", ((LIST, changed[LIST]),), state)
-    if FIREWALL in changed or ERROR_CODE in changed:
+        yield Part("list", "The controller's list", (new[LIST],), state)
+    if FIREWALL in new or ERROR_CODE in new:
         state = replace(state, firewall=final.firewall, error_code=final.error_code)
-        keys = tuple((key, changed[key]) for key in (ERROR_CODE, FIREWALL) if key in changed)
+        keys = tuple(new[key] for key in (ERROR_CODE, FIREWALL) if key in new)
         yield Part("firewall", "Firewall of the routers", keys, state)
-    if ENFORCE in changed and final.enforced:
+    if ENFORCE in new and final.enforced:
         state = replace(state, enforced=True)
-        yield Part("enforce", "Lists are enforced", ((ENFORCE, changed[ENFORCE]),), state)
-
-
-def _step_id(key: str) -> str:
-    return f"set:{key}"
-
-
-def _steps(snapshot: Snapshot, part: Part) -> Iterator[Step]:
-    """One after the other."""
-    before: tuple[str, ...] = ()
-    for key, value in part.keys:
-        fact = snapshot.key(key)
-        yield _key_step(key, value, fact.index if fact else 0, before)
-        before = (_step_id(key),)
-
-
-def _key_step(key: str, value: str | None, expect: int | None, needs: tuple[str, ...]) -> Step:
-    name = key.removeprefix("/deis/router/")
-    if value is None:
-        return RemoveKeyStep(
-            id=_step_id(key), title=f"remove {name}", key=key, expect=expect, needs=needs,
-            danger=Danger.WRITE, undo="the value before is written back",
-        )  # fmt: skip
-    return WriteKeyStep(
-        id=_step_id(key), title=f"set {name}", key=key, value=value, expect=expect, needs=needs,
-        danger=Danger.WRITE, undo="the value before is written back, or the key removed",
-    )  # fmt: skip
+        yield Part("enforce", "Lists are enforced", (new[ENFORCE],), state)
 
 
 def _undo(snapshot: Snapshot, parts: Sequence[Part]) -> Iterator[Stage]:
     """Backwards; enforcement that was put on goes first, and its proof is that nobody is shut out."""
-    changing = [(part, key) for part in parts for key, _ in part.keys]
-    for part, key in reversed(changing):
-        step = _key_step(key, _value(snapshot.key(key)), None, ())
-        made_by = _step_id(key)
-        name = key.removeprefix("/deis/router/")
-        step = step.model_copy(update={"title": f"{name} as it was", "undo": ""})
-        yield Stage(id=f"back-{part.id}-{name}", title="Back", steps=(step,)).undoing(made_by)
-    first = changing[0] if changing else None
-    if first and (steps := open_again(snapshot)):
-        yield Stage(id="back-live", title="Live", steps=steps).undoing(_step_id(first[1]))
+    changing = [setting for part in parts for setting in part.settings]
+    yield from backs(snapshot, changing)[0]
+    if changing and (steps := open_again(snapshot)):
+        yield Stage(id="back-live", title="Live", steps=steps).undoing(changing[0].step)
 
 
 def _undo_words(parts: Sequence[Part]) -> str:
     if not parts:
         return "not needed: nothing changes"
-    count = sum(len(part.keys) for part in parts)
+    count = sum(len(part.settings) for part in parts)
     what = "one key is" if count == 1 else f"{count} keys are, the last one first,"
     return f"{what} as before again; over SSH and etcd, so that no list can keep you from it"
 
@@ -194,14 +162,10 @@ def _changes(
 ) -> Iterator[Change]:
     """In the order in which they are made; then what stays."""
     wanted = _wanted(snapshot, choices)
-    order = [key for part in parts for key, _ in part.keys]
+    order = [setting.key for part in parts for setting in part.settings]
     for key in dict.fromkeys([*order, *wanted]):
-        yield Change(
-            where=key,
-            current=_value(snapshot.key(key)),
-            desired=wanted[key],
-            steps=(_step_id(key),) if key in order else (),
-        )
+        told = change(snapshot, Setting(key, wanted[key]))
+        yield told if key in order else told.model_copy(update={"steps": ()})
 
 
 def _key_basis(snapshot: Snapshot) -> Iterator[KeyBasis]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.conditions import RELOADED, CommandSays, KeyIs, WebSays
 from deiswizard.plan.step import GuardStep, Step, WaitStep
+from deiswizard.recommendations.deis_units import ROUTERS
 from deiswizard.recommendations.security.facts import (
     LIST_APPS,
     NGINX_SAYS,
@@ -30,6 +31,7 @@ from deiswizard.recommendations.security.requests import (
     request,
     without_firewall,
 )
+from deiswizard.recommendations.settings import Setting
 
 SECONDS_TO_LIVE = 30.0
 """confd looks every 5 s and nginx reloads (deis-facts 5b, 5c); with room to spare."""
@@ -103,13 +105,13 @@ def before_enforcing(snapshot: Snapshot) -> tuple[Step, ...]:
 def live(
     snapshot: Snapshot,
     part: str,
-    keys: Sequence[tuple[str, str | None]],
+    written: Sequence[Setting],
     after: Settings,
     operator: str,
 ) -> tuple[Step, ...]:
     """The keys; then, through every router, that it is so: what differs from before comes first."""
     return (
-        *_keys(part, keys),
+        *_keys(part, written),
         *(_wait_nginx(host.name, part) for host in router_hosts(snapshot)),
         *_waits(_expected(snapshot, part, after, operator), part),
     )
@@ -128,8 +130,9 @@ def _expected(snapshot: Snapshot, part: str, after: Settings, operator: str) -> 
         yield one
 
 
-def _keys(part: str, keys: Sequence[tuple[str, str | None]]) -> Iterator[Step]:
-    for key, value in keys:
+def _keys(part: str, written: Sequence[Setting]) -> Iterator[Step]:
+    for setting in written:
+        key, value = setting.key, setting.value
         yield WaitStep(
             id=f"wait:{part}:{key}",
             title=f"{key} is {'set' if value is not None else 'gone'} in etcd",
@@ -148,6 +151,7 @@ def _wait_nginx(host: str, part: str) -> WaitStep:
         waiting_for=f"nginx on {host} to accept its settings",
         timeout=SECONDS_TO_LIVE,
         on_timeout=WHY_NOT_BACK if part == BACK else WHY_NOT,
+        asks=ROUTERS,
     )
 
 
@@ -172,6 +176,7 @@ def _wait(one: Expected, part: str, steady: float) -> WaitStep:
         interval=1.0,
         timeout=SECONDS_TO_LIVE,
         on_timeout=WHY_NOT_BACK if part == BACK else WHY_NOT,
+        asks=ROUTERS,
     )
 
 

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.userdata.metadata import PLANES
@@ -49,6 +50,12 @@ def metadata(snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
     }
 
 
+def app_of(unit: str) -> str:
+    """``shop_v3.web.1.service`` -> ``shop``; empty: no unit of an app."""
+    match = APP_UNIT.fullmatch(unit)
+    return match[1] if match else ""
+
+
 def needs_data_plane(snapshot: Snapshot) -> bool:
     """Whether the controller gives every app unit ``dataPlane=true`` besides."""
     return snapshot.value(PLACEMENT) in ("true", "True", "TRUE", "1")
@@ -56,14 +63,18 @@ def needs_data_plane(snapshot: Snapshot) -> bool:
 
 def pairs_of(options: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """The pairs of MachineMetadata options: several on a line, each perhaps in quotes."""
-    found = []
-    for text in options:
-        try:
-            words = shlex.split(text)
-        except ValueError:
-            words = text.replace('"', " ").split()
-        found += [word.partition("=") for word in words if "=" in word]
-    return tuple(dict.fromkeys((key.strip(), value.strip()) for key, _, value in found))
+    return tuple(dict.fromkeys(pair for text in options for pair in _pairs_in(text)))
+
+
+@lru_cache(1024)
+def _pairs_in(text: str) -> tuple[tuple[str, str], ...]:
+    """Of one option: the units of all apps have a few between them."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.replace('"', " ").split()
+    found = (word.partition("=") for word in words if "=" in word)
+    return tuple((key.strip(), value.strip()) for key, _, value in found)
 
 
 def fits(host: HostFacts, pairs: Sequence[tuple[str, str]]) -> bool:
@@ -96,10 +107,9 @@ def confined(snapshot: Snapshot) -> tuple[Confined, ...]:
     """The apps whose units carry tags now, as fleet has them."""
     found: dict[str, tuple[tuple[str, str], ...]] = {}
     for unit in snapshot.units:
-        match = APP_UNIT.fullmatch(unit.name)
-        pairs = pairs_of(unit.machine_metadata)
-        if match and any(pair != DATA_PLANE for pair in pairs):
-            found[match[1]] = pairs
+        app, pairs = app_of(unit.name), pairs_of(unit.machine_metadata)
+        if app and any(pair != DATA_PLANE for pair in pairs):
+            found[app] = pairs
     return tuple(
         Confined(
             app,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deiswizard.cluster.snapshot import Answer, HostFacts, Question, Snapshot, web_question
 from deiswizard.cluster.web import WebRequest
 from deiswizard.leaf import Leaf, covers
+from deiswizard.recommendations.deis_units import ROUTERS
 
 ROUTER = "/deis/router"
 CERT, KEY, DHPARAM = f"{ROUTER}/sslCert", f"{ROUTER}/sslKey", f"{ROUTER}/sslDhparam"
@@ -50,11 +51,7 @@ def site(snapshot: Snapshot) -> str:
 
 def routers(snapshot: Snapshot) -> tuple[HostFacts, ...]:
     """Hosts that answer and on which a router runs."""
-    units = {
-        s.unit for s in snapshot.unit_states if re.match(r"deis-router(@\d+)?\.service$", s.unit)
-    }
-    there = {host.name for unit in units for host in snapshot.where(unit)}
-    return tuple(host for host in snapshot.reachable_hosts if host.name in there)
+    return tuple(host for host in snapshot.where_any(ROUTERS) if host.reachable)
 
 
 def wants_proxy_line(snapshot: Snapshot) -> bool:

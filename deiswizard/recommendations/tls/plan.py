@@ -7,13 +7,14 @@ back begins at the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import PreconditionError
-from deiswizard.plan.keeping import keep, put_back, token_of
-from deiswizard.plan.plan import Basis, Change, Impact, KeyBasis, Plan, Stage
-from deiswizard.plan.step import RemoveKeyStep, Step, WriteKeyStep
+from deiswizard.plan.keeping import token_of
+from deiswizard.plan.plan import Basis, Change, Impact, Plan, Stage
+from deiswizard.plan.step import Step
+from deiswizard.recommendations import settings
+from deiswizard.recommendations.settings import Setting
 from deiswizard.recommendations.tls.choices import (
     DH_SECRET,
     KEY_SECRET,
@@ -43,16 +44,6 @@ from deiswizard.vocabulary import Danger
 MODERN_WORDS = f"{MODERN_CIPHERS.count(':') + 1} modern ones, with forward secrecy"
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A key and what it shall be. ``value`` None: absent. ``shown`` for eyes; ``is_secret``: kept in etcd."""
-
-    key: str
-    value: str | None
-    shown: str = ""
-    is_secret: bool = False
-
-
 def plan(snapshot: Snapshot, choices: TlsChoices) -> Plan:
     """Guards, the secret values kept, the settings, the proofs, the redirect, HSTS.
 
@@ -66,19 +57,18 @@ def plan(snapshot: Snapshot, choices: TlsChoices) -> Plan:
             "no router runs on a host that answers", do="deisctl start router@1, then look again"
         )
     base, redirect, hsts = (
-        _changed(snapshot, group)
+        settings.changed(snapshot, group)
         for group in (_sealing(choices), _redirect(choices), _hsts(choices))
     )
     token = token_of(snapshot, "tls")
-    kept = [s.key for s in base if s.is_secret and snapshot.key(s.key) is not None]
     stages = [
         Stage(id="guards", title="Guards", steps=tuple(nginx_test(snapshot, "before"))),
-        _stage("keep", "Keep", [keep(token, key) for key in kept]),
-        _stage("set", "Set", _writes(snapshot, base)),
+        _stage("keep", "Keep", settings.keeps(snapshot, base, token)),
+        _stage("set", "Set", settings.writes(snapshot, base)),
         _stage("prove", "Prove", served(snapshot, choices)),
-        _stage("redirect", "Redirect", _writes(snapshot, redirect)),
+        _stage("redirect", "Redirect", settings.writes(snapshot, redirect)),
         _stage("redirected", "Prove the redirect", redirected(snapshot, choices)),
-        _stage("hsts", "HSTS", _writes(snapshot, hsts)),
+        _stage("hsts", "HSTS", settings.writes(snapshot, hsts)),
         _stage("remembered", "Prove HSTS", remembered(snapshot, choices)),
     ]
     every = [*base, *redirect, *hsts]
@@ -94,10 +84,7 @@ def plan(snapshot: Snapshot, choices: TlsChoices) -> Plan:
         basis=Basis(
             taken_at=snapshot.taken_at,
             etcd_index=snapshot.etcd.index,
-            keys=tuple(
-                KeyBasis(key=s.key, index=fact.index if (fact := snapshot.key(s.key)) else 0)
-                for s in every
-            ),
+            keys=settings.basis(snapshot, every),
             machines=tuple(sorted(host.machine_id for host in snapshot.hosts)),
         ),
     )
@@ -149,50 +136,6 @@ def _hsts(choices: TlsChoices) -> list[Setting]:
     ]
 
 
-def _changed(snapshot: Snapshot, group: Sequence[Setting]) -> list[Setting]:
-    """Those that are not so already. What a secret is cannot be told from a saved look: written."""
-    found = []
-    for setting in group:
-        fact = snapshot.key(setting.key)
-        if (fact.text if fact else None) != setting.value:
-            found.append(setting)
-    return found
-
-
-def _writes(snapshot: Snapshot, group: Sequence[Setting]) -> list[Step]:
-    steps: list[Step] = []
-    for setting in group:
-        fact = snapshot.key(setting.key)
-        name = setting.key.removeprefix("/deis/router/")
-        needs = (steps[-1].id,) if steps else ()
-        if setting.value is None:
-            steps.append(
-                RemoveKeyStep(
-                    id=f"set:{name}",
-                    title=f"remove {name}",
-                    key=setting.key,
-                    expect=fact.index if fact else None,
-                    danger=Danger.WRITE,
-                    needs=needs,
-                    undo="the value before is written back",
-                )
-            )
-        else:
-            steps.append(
-                WriteKeyStep(
-                    id=f"set:{name}",
-                    title=f"set {name}",
-                    key=setting.key,
-                    value=setting.value,
-                    expect=fact.index if fact else 0,
-                    danger=Danger.WRITE,
-                    needs=needs,
-                    undo="the value before is put back" if fact else "the key is removed again",
-                )
-            )
-    return steps
-
-
 def _stage(name: str, title: str, steps: Sequence[Step]) -> Stage:
     return Stage(id=name, title=title, steps=tuple(steps))
 
@@ -201,54 +144,18 @@ def _undo(snapshot: Snapshot, group: Sequence[Setting], token: str) -> tuple[Sta
     """Backwards: HSTS and the redirect first, then the certificate, then its key, at last nginx -t."""
     if not group:
         return ()
-    stages, forgotten = [], []
-    for setting in reversed(group):
-        name = setting.key.removeprefix("/deis/router/")
-        fact = snapshot.key(setting.key)
-        changed_by = f"set:{name}"
-        if setting.is_secret:
-            back, *forget = put_back(token, setting.key, changed_by, was_there=fact is not None)
-            forgotten += forget
-            stages.append(_stage(f"back-{name}", f"{name} as before", [back]))
-            continue
-        step: Step
-        if fact is None:
-            step = RemoveKeyStep(
-                id=f"back:{name}",
-                title=f"remove {name} again",
-                key=setting.key,
-                danger=Danger.WRITE,
-            )
-        else:
-            step = WriteKeyStep(
-                id=f"back:{name}",
-                title=f"put {name} back",
-                key=setting.key,
-                value=fact.text,
-                danger=Danger.WRITE,
-            )
-        stages.append(_stage(f"back-{name}", f"{name} as before", [step]).undoing(changed_by))
-    proof = _stage("live", "Prove", nginx_test(snapshot, "again"))
-    stages.append(proof.undoing(f"set:{group[0].key.removeprefix('/deis/router/')}"))
-    stages += [_stage(f"forget-{n}", "Forget", [step]) for n, step in enumerate(forgotten)]
-    return tuple(stages)
+    stages, forgets = settings.backs(snapshot, group, token)
+    proof = _stage("live", "Prove", nginx_test(snapshot, "again")).undoing(group[0].step)
+    return (*stages, proof, *forgets)
 
 
 def _change(snapshot: Snapshot, setting: Setting) -> Change:
-    fact = snapshot.key(setting.key)
-    now: str | None = None
-    if fact is not None:
-        now = "(a secret)" if fact.is_secret else (fact.value or "")
-    if setting.key == CERT:
+    now = None
+    if setting.key == CERT and snapshot.key(CERT) is not None:
         known = current(snapshot)
         leaf = known.leaf if known else None
-        now = f"{', '.join(leaf.names)} until {day(leaf.ends)}" if leaf else ("?" if fact else None)
-    return Change(
-        where=setting.key,
-        current=now,
-        desired=None if setting.value is None else setting.shown or setting.value,
-        steps=(f"set:{setting.key.removeprefix('/deis/router/')}",),
-    )
+        now = f"{', '.join(leaf.names)} until {day(leaf.ends)}" if leaf else "?"
+    return settings.change(snapshot, setting, now)
 
 
 def _nothing(snapshot: Snapshot) -> tuple[Change, ...]:

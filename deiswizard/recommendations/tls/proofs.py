@@ -7,6 +7,7 @@ import re
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.plan.conditions import RELOADED, CommandSays, WebSays
 from deiswizard.plan.step import GuardStep, Step, WaitStep
+from deiswizard.recommendations.deis_units import ROUTERS
 from deiswizard.recommendations.tls import balancer
 from deiswizard.recommendations.tls.checks import is_proxied
 from deiswizard.recommendations.tls.choices import TlsChoices
@@ -47,6 +48,7 @@ def nginx_test(snapshot: Snapshot, when: str) -> list[Step]:
                     host=host.name,
                     condition=condition,
                     waiting_for="nginx -t to accept it",
+                    asks=ROUTERS,
                     timeout=SECONDS_TO_LIVE,
                     on_timeout="take it back (u): the router goes on with what it had until it is "
                     "restarted, and would then not come up again",

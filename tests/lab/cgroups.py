@@ -1,16 +1,17 @@
-"""Control groups of a lab's own, one for each host in every version 1 hierarchy."""
+"""Control groups of a lab's own, one for each host in every hierarchy."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 MOUNTS = Path("/sys/fs/cgroup")
 
 
-def controllers() -> list[str]:
-    """The version 1 hierarchies that are mounted here, by their folders' names."""
+def hierarchies() -> list[str]:
+    """Those that are mounted here, by their folders' names: version 1's, and version 2's as ``unified``."""
     kinds = {}
     for line in Path("/proc/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
@@ -18,7 +19,7 @@ def controllers() -> list[str]:
     return sorted(
         Path(where).name
         for where, kind in kinds.items()
-        if kind == "cgroup" and Path(where).parent == MOUNTS
+        if kind in ("cgroup", "cgroup2") and Path(where).parent == MOUNTS
     )
 
 
@@ -37,25 +38,25 @@ class Groups:
 
     number: int
 
-    def _top(self, controller: str) -> Path:
-        return MOUNTS / controller / f"dwz{self.number}"
+    def _top(self, hierarchy: str) -> Path:
+        return MOUNTS / hierarchy / f"dwz{self.number}"
 
     def make(self, name: str) -> list[Path]:
         """A group in every hierarchy; the files that take a process in."""
-        for controller in controllers():
-            top = self._top(controller)
+        for hierarchy in hierarchies():
+            top = self._top(hierarchy)
             (top / name).mkdir(parents=True, exist_ok=True)
-            for group in (top, top / name) if controller == "cpuset" else ():
+            for group in (top, top / name) if hierarchy == "cpuset" else ():
                 for setting in ("cpuset.cpus", "cpuset.mems"):
                     (group / setting).write_text((group.parent / setting).read_text())
-        return [self._top(controller) / name / "cgroup.procs" for controller in controllers()]
+        return [self._top(hierarchy) / name / "cgroup.procs" for hierarchy in hierarchies()]
 
     def members(self, name: str = "") -> set[int]:
         """The processes of a host, or of all."""
         found = set()
-        for group in (self._top("systemd") / name).rglob("cgroup.procs"):
+        for group, _, _ in os.walk(self._top("systemd") / name):  # one that vanishes is passed over
             with contextlib.suppress(OSError):
-                found |= {int(line) for line in group.read_text().split()}
+                found |= {int(line) for line in Path(group, "cgroup.procs").read_text().split()}
         return found
 
     def identities(self) -> set[str]:
@@ -64,8 +65,8 @@ class Groups:
 
     def clear(self) -> None:
         """Remove all groups. Raises OSError while there is a process in one."""
-        for controller in controllers():
-            top = self._top(controller)
+        for hierarchy in hierarchies():
+            top = self._top(hierarchy)
             groups = [path for path in top.rglob("*") if path.is_dir()]
             for group in (*sorted(groups, reverse=True), top):
                 with contextlib.suppress(FileNotFoundError):

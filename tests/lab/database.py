@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab.host import LabHost
-from tests.lab.inside.database import SCHEMA
+from tests.lab.inside.database import LOADED, SCHEMA
 from tests.lab.waiting import await_that
 
 WRITTEN_TO = "select pg_current_wal_lsn()"
@@ -40,8 +40,8 @@ class LabDatabase:
             self._first = self.sql(WRITTEN_TO, "postgres")
 
     def _answers(self) -> bool:
-        words = ("sudo", "-u", "postgres", "psql", "-X", "-c", "select 1")
-        return self._host.run(*words, check=False).returncode == 0
+        asked = f"test -e {LOADED} && sudo -u postgres psql -X -c 'select 1'"
+        return self._host.run("sh", "-c", asked, check=False).returncode == 0
 
     def set_admins(self, count: int) -> None:
         """How many active superusers there are."""

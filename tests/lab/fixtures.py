@@ -66,12 +66,23 @@ class Labs:
         self._stack.close()
 
 
+LABS = pytest.StashKey[Labs]()
+
+
 @pytest.fixture(scope="session")
-def labs(aborted_lab: Ruins) -> Iterator[Labs]:
+def labs(aborted_lab: Ruins, pytestconfig: pytest.Config) -> Iterator[Labs]:
     """The first is started over the ruins of one that was killed, as after an aborted test run."""
-    made = Labs(aborted_lab.place.number)
+    made = pytestconfig.stash[LABS] = Labs(aborted_lab.place.number)
     yield made
     made.end()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The lab ends after the last test on it; the tests that follow have the machine for themselves."""
+    made = item.config.stash.get(LABS, None)
+    if made and not (nextitem and nextitem.get_closest_marker("lab")):
+        made.end()
 
 
 @pytest.fixture

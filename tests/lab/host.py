@@ -12,7 +12,8 @@ from tests.lab.machine import Machine
 from tests.lab.place import Place
 from tests.lab.waiting import answers, await_that
 
-ENGINE = ("docker.service", "docker.socket", "docker-tcp.socket")
+SOCKETS = ("docker.socket", "docker-tcp.socket")
+ENGINE = ("docker.service", *SOCKETS)
 SERVICES = ("ssh.service", "etcd2.service", "fleet.service", *ENGINE)
 FILLER = "/var/lib/docker/filler"
 UNITS = "/etc/systemd/system"
@@ -144,8 +145,9 @@ class LabHost(Machine):
         self.run("pkill", "-KILL", "-x", "sshd", check=False)
 
     def stop_engine(self) -> None:
-        """Nor does a socket start it again."""
-        self.run("systemctl", "stop", *ENGINE)
+        """Nor does a socket start it again: in one stop the service would end before them."""
+        self.run("systemctl", "stop", *SOCKETS)
+        self.run("systemctl", "stop", "docker.service")
 
     def start_engine(self) -> None:
         """As after a boot."""
@@ -166,6 +168,22 @@ class LabHost(Machine):
         self.run("systemctl", "start", "etcd2.service")
         self.await_etcd()
 
+    def freeze_etcd(self) -> None:
+        """Its member takes connections and answers nothing.
+
+        The signal is for one thread to take: on a busy machine the others go on for a while.
+        """
+        self.run("systemctl", "kill", "-s", "STOP", "etcd2.service")
+        await_that(self._is_frozen, f"etcd on {self.name} to stand still")
+
+    def _is_frozen(self) -> bool:
+        threads = self.run("ps", "-L", "-o", "stat=", "-C", "etcd2").stdout.split()
+        return all(state.startswith("T") for state in threads)
+
+    def thaw_etcd(self) -> None:
+        """And goes on."""
+        self.run("systemctl", "kill", "-s", "CONT", "etcd2.service")
+
     def fill_disk(self) -> None:
         """Docker's disk is full. A pull that is going on may take room while this does."""
         for _ in range(TRIES):
@@ -180,16 +198,32 @@ class LabHost(Machine):
         """And has room again."""
         self.run("rm", "-f", FILLER)
 
-    def repair(self) -> None:
-        """On, reachable, with room, every service up and set as at first."""
+    def revive(self) -> None:
+        """On and reachable, and its member on its way up: it needs the others' for that."""
         self.accept_packets()
         if not self.is_on:
             self.start()
-        self._remove_drop_ins()
+            await_that(self._systemd_answers, f"systemd of {self.name}")
+        self.run("systemctl", "kill", "-s", "CONT", "etcd2.service", check=False)
         self.run("systemctl", "reset-failed")
-        self.run("systemctl", "start", *SERVICES)
+        self.run("systemctl", "start", "--no-block", "etcd2.service")
+
+    def repair(self) -> None:
+        """On, reachable, with room, every service up and set as at first."""
+        self.revive()
+        self.put_right()
+
+    def put_right(self) -> None:
+        """With room, every service up and set as at first, where all members have been revived."""
+        self._remove_drop_ins()
+        if self.run("systemctl", "start", *SERVICES, check=False).returncode:
+            self.stop_engine()  # one that runs without its sockets does not let them start
+            self.run("systemctl", "start", *SERVICES)
         self.free_disk()
         self.await_services()
+
+    def _systemd_answers(self) -> bool:
+        return not self.run("systemctl", "show", "-p", "Version", check=False).returncode
 
     def _remove_drop_ins(self) -> None:
         """Those that were not there at first; their services start anew."""

@@ -23,6 +23,16 @@ def leaves(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield str(node["key"]), str(node["value"])
 
 
+def is_target(key: str) -> bool:
+    """Whether it says on which machine fleet runs a unit."""
+    return key.startswith(f"{FLEET}/job/") and key.endswith("/target")
+
+
+def is_object(key: str) -> bool:
+    """Whether it is what makes a unit known to fleet: without it the rest is of none."""
+    return key.startswith(f"{FLEET}/job/") and key.endswith("/object")
+
+
 class Keys:
     """``addresses`` are the members' own."""
 
@@ -58,6 +68,11 @@ class Keys:
     def value(self, key: str) -> str | None:
         """A key as etcd has it now, asked of a quorum."""
         found: str | None = self._ask("GET", key, "?quorum=true").get("node", {}).get("value")
+        return found
+
+    def seconds_left(self, key: str) -> int:
+        """How long etcd keeps a key yet, asked of a quorum; 0 when there is none, or it stays for ever."""
+        found: int = self._ask("GET", key, "?quorum=true").get("node", {}).get("ttl", 0)
         return found
 
     def below(self, folder: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.lab import cgroups, place, platform, root
 from tests.lab.database import LabDatabase
 from tests.lab.disk import Identity, Setting
 from tests.lab.host import LabHost
-from tests.lab.keys import FLEET, Keys
+from tests.lab.keys import FLEET, Keys, is_object, is_target
 from tests.lab.place import Place
 from tests.lab.registry import LabRegistry
 from tests.lab.store import LabStore
@@ -48,6 +48,12 @@ iptables -A INPUT -j DROP
 
 DATABASE = "deis-database.service"
 
+PLACED = 180.0
+"""Seconds for all units to be where they belong: what fleet knows of a machine or a unit is believed for 30 s."""
+
+KNOWN_FOR = 8
+"""Seconds that etcd must keep a machine yet: one whose fleetd is well has 15 at least (half of fleet's TTL)."""
+
 
 @functools.cache
 def why_no_lab() -> str:
@@ -56,7 +62,7 @@ def why_no_lab() -> str:
         return "the lab needs Linux and root"
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"the lab needs {', '.join(missing)}"
-    if "systemd" not in cgroups.controllers():
+    if "systemd" not in cgroups.hierarchies():
         return "this machine allows no lab: it has no version 1 control groups"
     with tempfile.TemporaryDirectory() as folder:
         tried = subprocess.run(
@@ -167,13 +173,17 @@ class Lab:
         self.registry.start()
         self.store.stop()
         for host in self.hosts:
-            host.repair()
+            host.revive()
+        for host in self.hosts:
+            host.put_right()
         self.keys.remove("/deiswizard")  # the lock of a wizard that a test has killed
         now = self.keys.below("/deis") | self.keys.below(FLEET)
-        for key in now.keys() - self.platform.keys.keys():
-            if not platform.is_kept_by_hosts(key):
-                self.keys.remove(key)
-        for key, value in self.platform.keys.items():
+        extra = (
+            key for key in now.keys() - self.platform.keys if not platform.is_kept_by_hosts(key)
+        )
+        for key in sorted(extra, key=is_object, reverse=True):
+            self.keys.remove(key)
+        for key, value in sorted(self.platform.keys.items(), key=lambda item: is_object(item[0])):
             if now.get(key) != value:
                 self.keys.put(key, value)
         for host in self.hosts:
@@ -182,14 +192,20 @@ class Lab:
         self.database.reset()
 
     def await_platform(self) -> None:
-        """Every machine is known, every unit of Deis runs where it should, and says where it is."""
-        await_that(self._platform_runs, "every unit of the platform runs")
+        """Every unit of Deis is where it belongs, runs, and says where it is; and every machine is known for a while yet.
+
+        Units whose machine was away too long are put back: fleet leaves them where they went.
+        """
+        await_that(self._platform_runs, "every unit of the platform runs where it belongs", PLACED)
 
     def _platform_runs(self) -> bool:
         known = self.keys.below(FLEET)
-        ids = {host.machine_id for host in self.hosts}
-        if {f"{FLEET}/machines/{ident}/object" for ident in ids} - known.keys():
-            return False
+        placed = {key: self.platform.keys[key] for key in self.platform.keys if is_target(key)}
+        found = {key: known[key] for key in known if is_target(key)}
+        for key in found.keys() - placed:
+            self.keys.remove(key)
+        for key in (key for key, at in placed.items() if found.get(key) != at):
+            self.keys.put(key, placed[key])
         wanted = {
             f"{FLEET}/states/{unit}/{ident}"
             for unit, where in self.platform.places.items()
@@ -200,7 +216,13 @@ class Lab:
             for key, value in known.items()
             if key.startswith(f"{FLEET}/states/") and json.loads(value)["subState"] == "running"
         }
-        return wanted == runs and not platform.SELF_KEPT - self.keys.below("/deis").keys()
+        if wanted != runs or placed != found:
+            return False
+        said = self.keys.below("/deis")
+        if any(said.get(key) != value for key, value in self.platform.announced.items()):
+            return False
+        machines = (f"{FLEET}/machines/{host.machine_id}/object" for host in self.hosts)
+        return all(self.keys.seconds_left(key) >= KNOWN_FOR for key in machines)
 
     def stop(self) -> None:
         """Everything ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,7 +43,7 @@ class Machine:
         """The folders, and an empty disk for Docker."""
         for name in ("disk/var/lib/docker", "work", "mounted", "cloudinit"):
             (self.folder / name).mkdir(parents=True)
-        (self.folder / "controllers").write_text("\n".join(cgroups.controllers()) + "\n")
+        (self.folder / "hierarchies").write_text("\n".join(cgroups.hierarchies()) + "\n")
         (self.folder / "shared").write_text(
             "".join(f"{source} {target}\n" for target, source in SHARED.items())
         )
@@ -109,8 +110,11 @@ class Machine:
 
     def _disk_is_used(self) -> bool:
         """Whether a loop device still has it: mounts end some time after the last process."""
-        files = Path("/sys/block").glob("loop*/loop/backing_file")
-        return any(file.read_text().strip() == str(self._docker_disk) for file in files)
+        for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with contextlib.suppress(OSError):  # it has just been freed
+                if file.read_text().strip() == str(self._docker_disk):
+                    return True
+        return False
 
     def run(
         self, *words: str, stdin: str = "", check: bool = True

@@ -88,7 +88,8 @@ class Network:
     def set_bandwidth(self, name: str, megabits: int | None) -> None:
         """How fast a namespace can send; None: as fast as it goes."""
         tc = ["ip", "netns", "exec", self.space(name).name, "tc", "qdisc"]
-        subprocess.run([*tc, "delete", "dev", "eth0", "root"], capture_output=True)
-        if megabits is not None:
+        if megabits is None:
+            subprocess.run([*tc, "delete", "dev", "eth0", "root"], capture_output=True)
+        else:  # in one, for between two it would be as fast as it goes
             shape = ["tbf", "rate", f"{megabits}mbit", "burst", "64kbit", "latency", "400ms"]
-            subprocess.run([*tc, "add", "dev", "eth0", "root", *shape], check=True)
+            subprocess.run([*tc, "replace", "dev", "eth0", "root", *shape], check=True)

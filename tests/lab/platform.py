@@ -15,24 +15,18 @@ from deiswizard.demo import platform
 from deiswizard.demo.cluster import PretendCluster
 from tests.lab.keys import FLEET, leaves
 
-ANNOUNCED = {
-    "deis-controller": "controller",
-    "deis-registry": "registry",
-    "deis-database": "database",
-    "deis-logger": "logs",
-    "deis-store-gateway": "store/gateway",
+SELF_KEPT = {
+    f"/deis/{name}/{key}" for name in platform.COMPONENTS.values() for key in ("host", "port")
 }
-"""Unit to the folder below /deis where it keeps its host and port."""
-
-SELF_KEPT = {f"/deis/{name}/{key}" for name in ANNOUNCED.values() for key in ("host", "port")}
 
 
 @dataclass(frozen=True)
 class Platform:
-    """``keys`` are those that nobody writes by himself; ``templates`` are unit files by name; ``places``
-    are the machines of each unit."""
+    """``keys`` are those that nobody writes by himself, ``announced`` those in which components say where they
+    are; ``templates`` are unit files by name; ``places`` are the machines of each unit."""
 
     keys: dict[str, str]
+    announced: dict[str, str]
     templates: dict[str, str]
     places: dict[str, tuple[str, ...]]
 
@@ -43,7 +37,7 @@ def unit_file(unit: str, store: str) -> str:
     command = "/bin/sleep infinity"
     if name == "deis-router":
         command = "/usr/lib/lab/component router 80"
-    if folder := ANNOUNCED.get(name):
+    if folder := platform.COMPONENTS.get(unit):
         command = f"/usr/lib/lab/component {folder} {platform.PORTS[folder]}"
     if name == "deis-store-gateway":
         command += f" {store}"
@@ -65,6 +59,11 @@ def of(pretend: PretendCluster, ours: Callable[[str], str], store: str) -> Platf
     """
     kept = leaves(pretend.store.get("/deis", recursive=True)["node"])
     keys = {key: ours(value) for key, value in kept if key not in SELF_KEPT}
+    announced = {}
+    for unit, folder in platform.COMPONENTS.items():
+        [at] = pretend.placement[unit]
+        announced[f"/deis/{folder}/host"] = ours(at.address)
+        announced[f"/deis/{folder}/port"] = str(platform.PORTS[folder])
     templates = {
         f"decorators/{path.rpartition('/')[2]}": text
         for path, text in platform.decorators().items()
@@ -80,7 +79,7 @@ def of(pretend: PretendCluster, ours: Callable[[str], str], store: str) -> Platf
         keys[f"{job}/target-state"] = "launched"
         if "Global=true" not in raw:
             keys[f"{job}/target"] = where[0]
-    return Platform(keys, templates, places)
+    return Platform(keys, announced, templates, places)
 
 
 def is_kept_by_hosts(key: str) -> bool:

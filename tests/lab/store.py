@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deiswizard.demo.s3 import first_buckets
+from tests import s3_client
 from tests.lab.place import Place
 from tests.lab.store_server import GATE
 from tests.lab.waiting import answers, await_that
@@ -38,7 +39,7 @@ class RemoteGate:
 
     def _ask(self, method: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.url, body, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             said: bytes = answer.read()
             return said
 
@@ -82,21 +83,11 @@ class LabStore:
     @property
     def client(self) -> Any:
         """Who may do anything there."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3", endpoint_url=f"http://{self.address}", region_name="us-east-1",
-            aws_access_key_id="lab", aws_secret_access_key="lab",
-            config=Config(s3={"addressing_style": "path"}, proxies={}),
-        )  # fmt: skip
+        return s3_client.owner(self.address)
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """What a bucket holds."""
-        client = self.client
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        return s3_client.objects(self.client, bucket)
 
     def remove(self, bucket: str, key: str) -> None:
         """Remove an object."""

@@ -126,3 +126,11 @@ def test_a_drop_in_changes_a_machines_metadata_and_is_gone_after_a_reset(lab: La
     await_that(lambda: metadata() == "controlPlane,name", "the new metadata is known")
     lab.reset()
     assert metadata() == "controlPlane,dataPlane,routerMesh"
+
+
+def test_after_a_reset_a_component_is_where_it_says(lab: Lab) -> None:
+    before = lab.value("/deis/controller/host")
+    other = next(host for host in lab.hosts if host.address != before)
+    lab.put("/deis/controller/host", other.address)
+    lab.reset()
+    assert lab.value("/deis/controller/host") == before

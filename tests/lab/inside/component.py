@@ -1,6 +1,7 @@
 """A stand-in for a component of Deis that others look up in etcd: it says where it is, every 10 s.
 
-``component NAME PORT [STORE]``. The controller answers whether somebody may register, and follows its settings late.
+``component NAME PORT [STORE]``. The controller answers whether somebody may register, and follows its settings late. It is well while it reaches
+its database, and the registry while it reaches its store, wherever etcd says that these are.
 The router is a real nginx (``router.py``), and says nothing of itself. logger takes lines and drains them;
 logspout is nowhere in etcd and passes on what containers say (``logs.py``). The database is a real PostgreSQL
 (``database.py``); the store gateway hands on to a store elsewhere, which stands after its port (``gateway.py``).
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import threading
 import time
@@ -49,9 +51,37 @@ class LiveKeys:
         return self._seen.get(path, (None, 0.0))[1]
 
 
+def reaches(keys: LiveKeys, folder: str) -> bool:
+    """Whether something answers where ``host`` and ``port`` below a folder say."""
+    host, port = (keys.value(f"/deis/{folder}/{name}") for name in ("host", "port"))
+    try:
+        with socket.create_connection((host or "", int(port or 0)), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def serve_registry(port: int) -> None:
+    """Serve until killed."""
+    keys = LiveKeys()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_well = self.path == "/v1/_ping" and reaches(keys, "store/gateway")
+            self.send_response(200 if is_well else 500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    ThreadingHTTPServer(("0.0.0.0", port), Handler).serve_forever()
+
+
 def serve_controller(port: int) -> None:
     """Serve until killed."""
-    controller = Controller(LiveKeys(), SPEED)
+    keys = LiveKeys()
+    controller = Controller(keys, SPEED)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -65,6 +95,8 @@ def serve_controller(port: int) -> None:
 
         def do_GET(self) -> None:
             status, body = controller.get(self.path.partition("?")[0])
+            if self.path == "/healthz" and not reaches(keys, "database"):
+                status = 500
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -100,6 +132,8 @@ def main() -> None:
         threading.Thread(target=serve_logger, args=(LiveKeys(), port, SPEED), daemon=True).start()
     if name == "router":
         router.run()
+    if name == "registry":
+        threading.Thread(target=serve_registry, args=(port,), daemon=True).start()
     if name == "controller":
         threading.Thread(target=serve_controller, args=(port,), daemon=True).start()
     if name == "store/gateway":

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DATA = Path("/var/lib/postgresql/deis")
+LOADED = DATA / "deis.loaded"
+"""There once Deis's database was made: whether it can be connected to tells nothing, while another makes it anew."""
 SOCKETS = Path("/run/postgresql")
 SERVER = "/usr/lib/postgresql/15/bin/postgres"
 SCHEMA = "/usr/lib/lab/deis.sql"
@@ -46,8 +48,9 @@ def running(port: int) -> Iterator[None]:
             if server.poll() is not None:
                 sys.exit("the database server has ended")
             time.sleep(PAUSE)
-        if psql("-d", "deis", "-c", "select 1").returncode:
+        if not LOADED.exists():
             print(psql("-f", SCHEMA).stderr, flush=True)
+            LOADED.touch()
         yield
     finally:
         server.send_signal(signal.SIGINT)  # fast: clients are cut off, what is written is kept

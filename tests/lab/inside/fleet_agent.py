@@ -85,12 +85,14 @@ class Agent:
         systemctl("daemon-reload")
 
 
-def states(units: dict[str, Unit], machine_id: str) -> list[State]:
-    """What systemd says of them now."""
+def states(units: dict[str, Unit], machine_id: str) -> list[State] | None:
+    """What systemd says of them now; None when it says nothing."""
     names = [name for name in units if (FILES / name).exists()]
     if not names:
         return []
     said = systemctl("show", "--property=Id,LoadState,ActiveState,SubState", *names)
+    if not said.strip():
+        return None
     found = []
     for block in said.strip().split("\n\n"):
         shown = dict(line.partition("=")[::2] for line in block.splitlines())

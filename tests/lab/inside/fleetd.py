@@ -56,7 +56,10 @@ class Daemon:
                 fleet_registry.set_target(self.etcd, name, target)
         units = fleet_agent.wanted(registry, self.machine.id)
         self.agent.reconcile(units)
-        self._publish(fleet_agent.states(units, self.machine.id), now)
+        states = fleet_agent.states(units, self.machine.id)
+        if states is None:
+            return
+        self._publish(states, now)
         stale = {s.unit for s in registry.states if s.machine == self.machine.id}
         for name in stale - self._published.keys():
             fleet_registry.retract(self.etcd, name, self.machine.id)

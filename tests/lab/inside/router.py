@@ -178,7 +178,9 @@ class Router:
         for name, text in files.items():
             path = PLACE / name
             if not path.exists() or path.read_text() != text:
-                path.write_text(text)
+                new = path.with_name(f"{name}.new")
+                new.write_text(text)
+                new.rename(path)  # whoever reads it meanwhile has all of one
         where = ("/deis/controller/host", "/deis/controller/port")
         text = nginx_conf(config, ":".join(keys.get(key, "") for key in where))
         now = CONFIG.read_text() if CONFIG.exists() else ""
@@ -188,15 +190,15 @@ class Router:
                 STAGED.rename(CONFIG)
                 now = text
         wanted = {**files, CONFIG.name: now}
-        if wanted != self._live and now and accepted(CONFIG):
-            self._take()
+        if wanted != self._live and now and accepted(CONFIG) and self._takes():
             self._live = wanted
 
-    def _take(self) -> None:
+    def _takes(self) -> bool:
+        """Whether nginx has it; one that has just begun cannot be told yet, and is told in the next look."""
         if self._nginx is None or self._nginx.poll() is not None:
             self._nginx = subprocess.Popen(["nginx", "-c", str(CONFIG)])
-        else:
-            subprocess.run(["nginx", "-c", str(CONFIG), "-s", "reload"], check=True)
+            return True
+        return not subprocess.run(["nginx", "-c", str(CONFIG), "-s", "reload"]).returncode
 
 
 def accepted(path: Path) -> bool:

@@ -79,9 +79,14 @@ class WizardScreen(Screen[None]):
         self.pump()
 
     def on_resize(self) -> None:
-        """The bars depend on the width."""
+        """The bars depend on the width; what has the focus stays in sight."""
         if self.is_composed:
-            self.call_after_refresh(self.refresh_bars)
+            self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
+        self.refresh_bars()
+        if self.focused is not None:
+            self.focused.scroll_visible(animate=False)
 
     def action_help(self) -> None:
         """Keys of this page."""

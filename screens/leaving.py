@@ -9,6 +9,7 @@ from deiswizard.background import Task, background
 from deiswizard.errors import WizardError
 from deiswizard.screens.engine import RunLike
 from deiswizard.screens.modals.dialog import ChoiceDialog
+from deiswizard.screens.overview import OverviewScreen
 from deiswizard.vocabulary import StepStatus
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Leaving:
 
         def chosen(choice: str | None) -> None:
             if choice == "overview" and to_overview is not None:
+                self._point_at(run.plan.recommendation)
                 to_overview()
             elif choice == "leave":
                 self._hand_over(run)
@@ -65,6 +67,12 @@ class Leaving:
                     self._last_words = ""
 
         self._wizard.push_screen(ChoiceDialog[str]("A run is going on", words, options), chosen)
+
+    def _point_at(self, name: str) -> None:
+        """However the run was come to, the overview's cursor stands on what runs."""
+        for screen in self._wizard.screen_stack:
+            if isinstance(screen, OverviewScreen):
+                screen.point_at(name)
 
     def _hand_over(self, run: RunLike) -> None:
         session = self._wizard.session

@@ -206,19 +206,19 @@ class OverviewScreen(WizardScreen):
     def _chosen(self) -> None:
         self.action_open()
 
+    def point_at(self, name: str) -> None:
+        """Put the cursor on a recommendation."""
+        self._table.move_cursor(row=self._table.get_row_index(name))
+
     def action_open(self) -> None:
         """Open what is under the cursor."""
         self.wizard.open_recommendation(self.highlighted.id)
 
     def action_jump(self, number: int) -> None:
-        """Open by number; a number that nobody has does nothing but say so."""
-        for row, recommendation in enumerate(catalogue.ALL):
-            if recommendation.number == number:
-                self._table.move_cursor(row=row)
-                self.wizard.open_recommendation(recommendation.id)
-                return
-        known = ", ".join(str(r.number) for r in catalogue.ALL)
-        self.notify(f"there is no recommendation {number} yet; there are {known}", markup=False)
+        """Open by number."""
+        row = next(row for row, one in enumerate(catalogue.ALL) if one.number == number)
+        self._table.move_cursor(row=row)
+        self.wizard.open_recommendation(catalogue.ALL[row].id)
 
     def action_cursor(self, by: int) -> None:
         """J and k."""

@@ -89,17 +89,23 @@ class PreviewPane(Container):
             for group in preview.commands(plan):
                 parts.append((f" {clean(group.stage)}: {clean(group.host) or 'etcd'}\n", "bold"))
                 for command in group.commands:
-                    parts.append((f"   {command.danger:8}", STYLES.get(command.danger, "dim")))
+                    label = f"   {command.danger:8}"
                     how = f"   ({command.how})" if command.how else ""
                     first, *more = command.text.split("\n")
-                    parts.append(f"{clean(first)}{how}\n")
-                    parts += [f"{'':11}{clean(line)}\n" for line in more]
+                    parts.append((label, STYLES.get(command.danger, "dim")))
+                    parts.append(f"{self._beside(label, f'{first}{how}')}\n")
+                    parts += [f"{' ' * len(label)}{self._beside(label, line)}\n" for line in more]
         else:
             for label, lines in preview.impact(plan):
                 wrapped = [part for line in lines for part in hanging("", line, 0, self._room)]
                 parts.append((f" {label:10} ", "bold"))
                 parts.append(f"{f'{chr(10)}            '.join(wrapped)}\n")
         return Content.assemble(*parts)
+
+    def _beside(self, label: str, line: str) -> str:
+        """A line of a command to the right of ``label``; what is broken begins a little further right."""
+        indent = len(label)
+        return broken(" " * indent + line, self.app.size.width - 2, indent + 2)[indent:]
 
     def as_text(self) -> str:
         """The view as plain text, to copy."""

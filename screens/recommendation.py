@@ -258,8 +258,8 @@ class RecommendationScreen(WizardScreen):
         )
 
     def _ask_lock(self, plan: Plan) -> None:
-        """See first who holds the lock; a plan that changes nothing needs none."""
-        if plan.is_empty:
+        """See first who holds the lock, unless the plan runs without it."""
+        if plan.is_empty or plan.no_lock:
             self._run(plan)
         else:
             self._gate = LockGate(self.wizard, lambda token: self._run(plan, token))
@@ -362,8 +362,8 @@ class RecommendationScreen(WizardScreen):
         if not found:
             return
         step = found[self.query_one(RunPane).chosen % len(found)][0]
-        if step.kind == "guard":
-            self.notify("a guard cannot be left out: it protects the cluster", markup=False)
+        if not run.plan.may_be_left_out(step.id):
+            self.notify("the rest of the run rests on it: r tries again, esc stops", markup=False)
             return
 
         def typed(reason: str | None) -> None:

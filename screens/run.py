@@ -49,7 +49,7 @@ class RunPane(Container):
     def follow(self, run: RunLike) -> None:
         """Show this run from its beginning."""
         self._run = run
-        self._views = views_of(run.plan.recommendation)
+        self._views = views_of(run.plan)
         self._go_to(0)
         self.set_class(len(self._views) < len(PLACES), "-two-views")
         self._feed = LogFeed()

@@ -12,9 +12,13 @@ from deiswizard.run.resume import OPEN
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import counts
 from deiswizard.run.undo import why_no_undo
+from deiswizard.screens.panes.ports import table
 from deiswizard.screens.text import clean, cut, hanging
 from deiswizard.screens.theme import Symbols
 from deiswizard.vocabulary import RunStatus
+
+CONFIRMED = "Done, and a new look at the cluster confirms it."
+UNCOMPARED = "Done: each of its steps says so. A new look has nothing to compare that with."
 
 
 class VerifyPane(VerticalScroll):
@@ -44,16 +48,14 @@ class VerifyPane(VerticalScroll):
         s = self._symbols
         ok = state.status is RunStatus.DONE
         mark, style = (s.ok, "bold $success") if ok else (s.failed, "bold $error")
-        words = (
-            "Done, and a new look at the cluster confirms it."
-            if ok
-            else state.said
-            if state.said.startswith(state.status)
-            else f"{state.status}: {state.said}"
-        )
+        if ok:
+            words = CONFIRMED if state.checks else UNCOMPARED
+        else:
+            is_told = state.said.startswith(state.status)
+            words = state.said if is_told else f"{state.status}: {state.said}"
         lines = hanging(f" {mark}", words, 3, self.app.size.width - 1)
         parts: list[str | tuple[str, str]] = [("\n".join(lines) + "\n\n", style)]
-        for check in state.checks:
+        for check in (check for check in state.checks if not check.cells):
             look = {
                 True: (s.ok, "ok", "$success"),
                 False: (s.failed, "NOT ok", "bold $error"),
@@ -61,6 +63,8 @@ class VerifyPane(VerticalScroll):
             }
             symbol, word, check_style = look[check.ok]
             parts += [(f" {symbol} {word:8}", check_style), *self._told_check(check)]
+        rows = table(state.checks, self.app.size.width - 3, s)
+        parts += [("\n" if rows else "", ""), *((f"{text}\n", style) for text, style in rows)]
         for difference in state.differences:
             parts.append((f" {s.warning} changed meanwhile: {clean(difference)}\n", "$warning"))
         if state.differences:

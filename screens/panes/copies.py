@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep, RestoreStep
 from deiswizard.plan.plan import Plan
 from deiswizard.plan.step import Step
+from deiswizard.plan.store_steps import BucketStep, DatabaseStep
 from deiswizard.run.state import RunState, StepState
 from deiswizard.screens.panes.progress import RANK, Row, copy_words
 from deiswizard.screens.text import cut, fit
@@ -25,6 +26,8 @@ def _part(step: Step) -> str:
             return step.part
         case RestoreStep():
             return step.part.source.name
+        case BucketStep() | DatabaseStep():
+            return step.name
     return ""
 
 
@@ -34,6 +37,8 @@ def _verb(step: Step) -> str:
             return "copy"
         case RestoreStep(to="check") | BackupTaskStep():
             return "read again"
+        case BucketStep() | DatabaseStep():
+            return step.task
     return "restore"
 
 
@@ -60,9 +65,10 @@ def copy_rows(plan: Plan, state: RunState, width: int, height: int, symbols: Sym
 
 
 def _now(pairs: Sequence[tuple[Step, StepState]]) -> tuple[Step, StepState]:
-    """What a part is at: what is bad or going on, else the last thing that was done."""
+    """What a part is at: what is bad or going on, else the last thing that was done; a trial tells nothing of it."""
     active = [p for p in pairs if RANK[p[1].status] < RANK[StepStatus.WAITING]]
     if active:
         return active[0]
     ended = [pair for pair in pairs if pair[1].status.lets_others_go_on]
-    return ended[-1] if ended else pairs[0]
+    done = [pair for pair in ended if _verb(pair[0]) != "try"] or ended
+    return done[-1] if done else pairs[0]

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from deiswizard.cluster.etcd_host import EtcdHost
-from deiswizard.cluster.quorum import can_lose, in_words, quorum
+from deiswizard.cluster.quorum import in_words
 from deiswizard.cluster.snapshot import Member
 from deiswizard.plan.etcd_steps import AddMemberStep, RemoveMemberStep
 from deiswizard.plan.plan import Plan
-from deiswizard.plan.step import Step
 from deiswizard.run.etcd_view import EtcdView
 from deiswizard.run.state import RunState
 from deiswizard.screens.panes.progress import Row
@@ -21,9 +20,11 @@ from deiswizard.screens.theme import STYLES, Symbols
 from deiswizard.vocabulary import StepStatus
 from deiswizard.wording import grouped
 
-WIDTHS = {"host": 10, "member": 10, "role": 8, "health": 14, "leader": 8, "raft index": 12, "client URL": 26, "since": 12}  # fmt: skip
+WIDTHS = {"host": 10, "member": 10, "role": 8, "health": 14, "leader": 8, "raft index": 12, "term": 6, "version": 9, "client URL": 26, "since": 12}  # fmt: skip
 FIRST = ("host", "member", "role", "health", "leader")
 """What is shown in any width; the rest where there is room."""
+
+UNTIL = " until it has started"
 
 
 def member_rows(
@@ -54,7 +55,7 @@ def member_rows(
 
 def _columns(widths: Mapping[str, int], width: int) -> tuple[str, ...]:
     columns = list(FIRST)
-    for name in ("client URL", "since", "raft index"):
+    for name in ("client URL", "since", "raft index", "term", "version"):
         if sum(widths[c] for c in (*columns, name)) < width:
             columns.append(name)
     return tuple(name for name in WIDTHS if name in columns)
@@ -97,7 +98,8 @@ def _cells(
 ) -> tuple[StepStatus, Mapping[str, str]]:
     host = view.hosts.get(name)
     status, health = _health(name, host, member, state, plan)
-    index = host.raft_index if host is not None and member is not None else None
+    own = host if member and host and host.runs_as == "member" and host.own_id == member.id else None  # fmt: skip
+    index = own.raft_index if own is not None else None
     return status, {
         "host": name,
         "member": member.id[:8] if member else symbols.dash,
@@ -105,6 +107,8 @@ def _cells(
         "health": f"{symbols.of(status)} {health}",
         "leader": "leads" if member and member.is_leader else "",
         "raft index": grouped(index) if index else symbols.dash,
+        "term": str(own.raft_term) if own is not None and own.raft_term else symbols.dash,
+        "version": own.version if own is not None and own.version else symbols.dash,
         "client URL": next(iter(member.client_urls), "") if member else "",
         "since": in_time(state.last_at - view.since[name]) if name in view.since else "",
     }
@@ -143,10 +147,11 @@ def _becoming(name: str, state: RunState, plan: Plan) -> str:
     return ""
 
 
-def _next_change(plan: Plan, state: RunState) -> Step | None:
+def _next_change(plan: Plan, state: RunState) -> AddMemberStep | RemoveMemberStep | None:
     for step in plan.steps:
-        is_change = isinstance(step, AddMemberStep | RemoveMemberStep)
-        if is_change and not state.steps[step.id].status.lets_others_go_on:
+        if not isinstance(step, AddMemberStep | RemoveMemberStep):
+            continue
+        if not state.steps[step.id].status.lets_others_go_on:
             return step
     return None
 
@@ -158,10 +163,20 @@ def _quorum_lines(plan: Plan, state: RunState, view: EtcdView, width: int) -> li
     step = _next_change(plan, state)
     if step is None:
         return [now]
-    after = voters + (1 if isinstance(step, AddMemberStep) else -1)
-    then = f"after the next step: {after} voters, quorum {quorum(after)}, can lose {can_lose(after, after)}"
+    then = f"after the next step: {in_words(*_projected(step, view))}"
+    if isinstance(step, AddMemberStep) and len(then + UNTIL) < width:
+        then += UNTIL
     line = f"{now}.   {then}"
     return [line] if len(line) < width else [now, then]
+
+
+def _projected(step: AddMemberStep | RemoveMemberStep, view: EtcdView) -> tuple[int, int]:
+    """Voters and healthy ones once the list has changed. A member that is added has not started by then."""
+    listed = [m for m in view.members if step.peer.peer_url in m.peer_urls]
+    if isinstance(step, AddMemberStep):
+        return len(view.members) + (not listed), view.healthy
+    left = [m for m in view.members if m not in listed]
+    return len(left), sum(member.healthy is True for member in left)
 
 
 def _trail(plan: Plan, state: RunState, view: EtcdView) -> list[str]:

@@ -12,6 +12,7 @@ from deiswizard.run.state import RunState
 from deiswizard.screens.panes.copies import copy_rows
 from deiswizard.screens.panes.hosts import host_rows, image_rows
 from deiswizard.screens.panes.members import member_rows
+from deiswizard.screens.panes.ports import port_rows
 from deiswizard.screens.panes.progress import Row, rows
 from deiswizard.screens.theme import Symbols
 
@@ -24,6 +25,8 @@ OWN: Mapping[str, Mapping[str, View]] = {
     "preseed": {"images": image_rows},
     "backup": {"copies": copy_rows},
     "restore": {"copies": copy_rows},
+    "stateless": {"copies": copy_rows},
+    "firewall": {"ports": port_rows},
 }
 
 
@@ -31,7 +34,12 @@ OWN_FIRST = ("etcd",)
 """Where the view of its own tells more than the steps do."""
 
 
-def views_of(recommendation: str) -> Mapping[str, View]:
+def views_of(plan: Plan) -> Mapping[str, View]:
     """Name to view, in the order in which they are shown."""
-    own = OWN.get(recommendation, {})
-    return {**own, **COMMON} if recommendation in OWN_FIRST else {**COMMON, **own}
+    name = plan.recommendation
+    if name == "security" and plan.choices.get("part") == "hosts":
+        name = "firewall"
+    if name == "etcd" and plan.choices.get("way") == "files":
+        return COMMON
+    own = OWN.get(name, {})
+    return {**own, **COMMON} if name in OWN_FIRST else {**COMMON, **own}

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, OptionList, Static
@@ -132,10 +132,18 @@ class FieldView(Vertical):
             parts.append((f"and {len(ranked) - 2} more", "dim"))
         line.display = bool(parts)
         line.update(Content.assemble(*parts).rstrip())
+        if self.has_focus_within:
+            self.call_after_refresh(self._show_whole)
 
     def focus_first(self) -> None:
         """Put the cursor into this field, now."""
         self.screen.set_focus(self.query_one(".asks"))
+
+    def _show_whole(self) -> None:
+        """With what is said below it, where the window has room for all of it."""
+        within = self.query_ancestor(VerticalScroll)
+        if self.size.height <= within.size.height:
+            self.scroll_visible(animate=False)
 
     @on(OptionList.OptionHighlighted)
     def _looked_at(self, event: OptionList.OptionHighlighted) -> None:
@@ -167,3 +175,4 @@ class FieldView(Vertical):
         asks = self.query_one(".asks")
         chosen = asks.highlighted_option if isinstance(asks, OptionList) else None
         self._explain(chosen.id if chosen else None)
+        self.call_after_refresh(self._show_whole)

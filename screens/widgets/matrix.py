@@ -86,12 +86,9 @@ class MatrixList(PointedList):
             is_here = self.has_focus and index == self.highlighted
             self.replace_option_prompt_at_index(index, self._row(value, is_here=is_here))
 
-    def on_focus(self) -> None:
-        """Show the cell."""
-        self._paint()
-
-    def on_blur(self) -> None:
-        """Hide it."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """The cell shows from the moment the list has the keys until it has them no more."""
+        super().watch_has_focus(has_focus)
         self._paint()
 
     def on_option_list_option_highlighted(self) -> None:

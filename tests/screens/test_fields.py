@@ -18,13 +18,15 @@ from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
 from deiswizard.run.journal import JournalWriter
 from deiswizard.screens.modals.files import FilePicker
+from deiswizard.screens.widgets.form import FieldView
 from deiswizard.screens.widgets.path import PathInput
 from deiswizard.vocabulary import StepStatus
 from tests.builders import NOW, snapshot
 from tests.screens.backups import data_session
 from tests.screens.fakes import FakeSession, app_on
-from tests.screens.waiting import painted, until_text
+from tests.screens.waiting import painted, until_still, until_text, until_told
 from tests.unit.pretend_recommendation import SEALED, SealedChoices
+from tests.unit.stateless_world import cluster
 
 SIZE = (80, 24)
 KEY, TOKEN = "hunter2-is-the-key", "hunter2-is-the-token"
@@ -190,11 +192,7 @@ async def test_a_run_whose_file_is_gone_is_not_taken_up_again(folder: Path) -> N
         await pilot.press("c")
         await until_text(pilot, "Go on with what is missing")
         await pilot.press("enter")
-        for _ in range(100):
-            await pilot.pause(0.02)
-            if app._notifications:
-                break
-        assert "another one than the plan" in " ".join(n.message for n in app._notifications)
+        assert "another one than the plan" in " ".join(await until_told(pilot))
     assert session.resumed == []
 
 
@@ -210,3 +208,49 @@ async def test_enter_leads_to_the_field_that_is_wrong() -> None:
         await until_text(pilot, "next: Preview")
         await pilot.press("enter")
         await until_text(pilot, "Changes", "database.sql.sealed")
+
+
+@pytest.mark.parametrize("size", [SIZE, (60, 16)])
+async def test_a_smaller_window_still_shows_the_field_that_has_the_focus(
+    size: tuple[int, int],
+) -> None:
+    app = app_on(data_session(), open_first="backup")
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until_text(pilot, "What to copy", "mend the field")
+        last = [field for field in app.screen.query(Input) if field.region][-1]
+        last.focus()
+        await pilot.pause()
+        fields = app.screen.query_one("#fields")
+        await pilot.resize_terminal(*size)
+        await until_still(pilot)
+        assert app.screen.focused is last
+        assert fields.region.contains_region(last.region), "it is seen whole"
+
+
+async def test_a_field_is_seen_with_what_is_wrong_with_it() -> None:
+    """When Enter leads to it from the field above, and when that is said only now."""
+    app = app_on(FakeSession(cluster("ceph")), open_first="stateless")
+    async with app.run_test(size=SIZE) as pilot:
+        await until_text(pilot, "mend the field")
+        fields = app.screen.query_one("#fields")
+
+        def field(name: str) -> FieldView:
+            return next(view for view in app.screen.query(FieldView) if view.field.name == name)
+
+        for name in ("bucket", "access_key", "secret_key"):
+            field(name).query_one(Input).value = "abc-def"
+        field("secret_key").focus_first()
+        await until_still(pilot)
+        await pilot.press("enter")
+        await until_still(pilot)
+        host = field("database_host")
+        assert host.has_focus_within and fields.region.contains_region(host.region)
+        await until_text(pilot, "no host is named")
+        await pilot.resize_terminal(
+            80, 24 - (fields.region.bottom - host.query_one(Input).region.bottom)
+        )
+        await pilot.press(*"db")
+        await until_still(pilot)
+        assert "no host is named" not in painted(app)
+        await pilot.press("backspace", "backspace")
+        await until_text(pilot, "no host is named")

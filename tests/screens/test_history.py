@@ -26,7 +26,7 @@ from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import NOW, snapshot
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
-from tests.screens.waiting import TRIES, painted, until_still, until_text
+from tests.screens.waiting import painted, until_still, until_text, until_told
 
 SIZE = (80, 24)
 DAY = 86_400
@@ -168,11 +168,8 @@ async def test_undo_is_refused_in_words(plan: Plan, events: list[e.Event], words
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await to_history(pilot, "By       ann@laptop")
         await pilot.press("u")
-        for _ in range(TRIES):
-            await pilot.pause(0.02)
-            if app._notifications:
-                break
-        assert [words in told.message for told in app._notifications] == [True]
+        (told,) = await until_told(pilot)
+        assert words in told
         assert isinstance(app.screen, HistoryScreen)
 
 
@@ -205,7 +202,8 @@ async def test_what_is_over_is_not_gone_on_with_and_what_was_cut_off_is() -> Non
 
 async def test_a_run_is_seen_again_and_its_end_at_once() -> None:
     plan = preseeding()
-    kept("20261116-110640", plan, *halfway(plan))
+    *events, last = halfway(plan)
+    kept("20261116-110640", plan, *events, last.model_copy(update={"at": NOW + 19}))
     app = app_on(FakeSession())
     async with app.run_test(size=SIZE) as pilot:
         await to_history(pilot, "v see again")

@@ -13,6 +13,7 @@ from deiswizard.recommendations import catalogue
 from deiswizard.redaction import Redactor
 from deiswizard.run import events as e
 from deiswizard.run.journal import JournalWriter
+from deiswizard.screens.overview import OverviewScreen
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import NOW, snapshot
 from tests.screens.fakes import FakeSession, app_on, halfway
@@ -70,6 +71,23 @@ async def test_leaving_hands_the_run_over_and_says_how_to_come_back() -> None:
     assert app.return_value is not None
     assert "goes on without this program" in app.return_value
     assert f"deiswizard resume {run.id}" in app.return_value
+
+
+async def test_the_overview_points_at_the_run_that_was_left() -> None:
+    app = app_on(FakeSession(events=halfway))
+    async with app.run_test(size=SIZE) as pilot:
+        await to_the_run(pilot)
+        for _ in range(2):
+            await pilot.press("escape")
+            await until_text(pilot, "Go to the overview, let it go on")
+            await pilot.press("down", "enter")
+            await until_text(pilot, "is going on: o shows it")
+            screen = app.screen
+            assert isinstance(screen, OverviewScreen) and screen.highlighted.id == "preseed"
+            await pilot.press("j", "j")
+            assert screen.highlighted.id != "preseed"
+            await pilot.press("o")
+            await until_text(pilot, "● Run")
 
 
 async def test_where_nobody_can_take_over_the_operator_decides_again() -> None:

@@ -23,7 +23,7 @@ from deiswizard.session import Session
 from deiswizard.vocabulary import RunStatus
 from tests.builders import ANN, NOW, snapshot
 from tests.screens.fakes import FakeSession, StillRun, app_on, finished, halfway
-from tests.screens.waiting import painted, until_text
+from tests.screens.waiting import painted, until, until_text
 
 SIZE = (80, 24)
 
@@ -96,8 +96,12 @@ async def test_the_lock_of_our_own_ended_run_is_free_again() -> None:
         await pilot.press("enter")
         await until_text(pilot, "● Verify")
         await pilot.press("enter", "r")
+        await until(
+            pilot,
+            lambda: app.snapshot is not None and app.snapshot.lock == mine,
+            lambda: "there was no new look",
+        )
         await until_text(pilot, "lock: free")
-        assert app.snapshot is not None and app.snapshot.lock == mine
 
 
 async def test_while_our_own_run_holds_it_the_title_says_so() -> None:

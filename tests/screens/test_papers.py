@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.screens.fakes import FakeSession, app_on, finished
-from tests.screens.waiting import until_text
+from tests.screens.waiting import painted, until, until_text
 
 SIZE = (80, 24)
 
@@ -75,6 +75,8 @@ async def test_the_overview_writes_the_report_and_says_where(own_folder: Path) -
             assert path.name.startswith("report-prod-eu-2026")
             assert "7 of 21 images" in path.read_text()
             path.unlink()
+        app.clear_notifications()
+        await until(pilot, lambda: "report written" not in painted(app), lambda: "it stays told")
         await pilot.press("colon", *"report", "enter")
         await until_text(pilot, "report written")
         assert len(list(own_folder.iterdir())) == 2

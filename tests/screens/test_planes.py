@@ -24,7 +24,7 @@ async def test_arrows_move_and_space_ticks_and_what_follows_is_told_beside_it() 
         await until_text(
             pilot, "control  data     router", "3 ok     2 ok     3 ok", "next: Preview"
         )
-        await pilot.press("down", "down", "right", "right")
+        await pilot.press("tab", "down", "down", "right", "right")
         await until_text(pilot, ">[x]<    controller, router@3", "load balancer and DNS point")
         await pilot.press("space")
         await until_text(
@@ -34,7 +34,28 @@ async def test_arrows_move_and_space_ticks_and_what_follows_is_told_beside_it() 
         await pilot.press("right", "space", "left", "left", "left", "a")
         await until_text(pilot, "5 ok     2 ok     3 ok", ">[x]<")
         await pilot.press("a")
-        await until_text(pilot, "0 !      2 ok     3 ok", "the control plane needs a host")
+        await until_text(pilot, "0 !      2 ok     3 ok", "(mend the field)")
+
+
+async def test_the_cell_is_marked_while_the_keys_are_in_the_list_and_not_when_they_are_not() -> (
+    None
+):
+    app = app_on(FakeSession(world()), open_first="planes")
+    async with app.run_test(size=SIZE) as pilot:
+        await until_text(pilot, "next: Preview")
+        await pilot.press("tab")
+        matrix = app.screen.query_one(MatrixList)
+
+        def cells() -> str:
+            return str(matrix.get_option_at_index(0).prompt)
+
+        assert ">[x]<" in cells()
+        await pilot.press("shift+tab")
+        assert not matrix.has_focus
+        assert ">[x]<" not in cells()
+        await pilot.press("tab")
+        assert matrix.has_focus
+        assert ">[x]<" in cells()
 
 
 async def test_a_click_ticks_the_cell_under_it_and_nothing_beside_it() -> None:
@@ -72,14 +93,14 @@ async def test_fifty_hosts_scroll() -> None:
     app = app_on(FakeSession(world(*[ALL] * 50)), open_first="planes")
     async with app.run_test(size=SIZE) as pilot:
         await until_text(pilot, "deis-1 ", "3 ok")
-        await pilot.press("end")
+        await pilot.press("tab", "end")
         await until_text(pilot, "> deis-50")
 
 
 def test_line_by_line_each_host_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given: Iterator[str] = iter(["control, router", "", "control router", "data", "data", ""])
+    given: Iterator[str] = iter(["", "control, router", "", "control router", "data", "data", ""])
     asked: list[str] = []
 
     def answer(question: str) -> str:
@@ -90,5 +111,5 @@ def test_line_by_line_each_host_is_asked(
     now = world()
     found = plain._choose(now, planes.RECOMMENDATION)
     assert found == choose()
-    assert asked[0] == "deis-1: control data router [control router]: "
+    assert asked[1] == "deis-1: control data router [control router]: "
     assert "control 3 ok, data 2 ok, router 3 ok" in capsys.readouterr().out

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
-from deiswizard.cluster.snapshot import EtcdFacts, Evidence, Snapshot, Trouble
+from deiswizard.cluster.snapshot import Evidence, Snapshot, Trouble
 from deiswizard.plan.plan import Plan
 from deiswizard.recommendations.logs.units import AGENTS, agent_unit
 from deiswizard.recommendations.security import declaration as security
@@ -17,33 +19,33 @@ from deiswizard.recommendations.security.facts import SecurityChoices
 from deiswizard.run import events as e
 from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import ANN, NOW, host, snapshot
-from tests.screens import etcds
+from tests.screens import etcds, firewalls, stores
 from tests.screens.backups import copying, data_session, verified
 from tests.screens.fakes import FakeSession, app_on, finished, halfway
 from tests.screens.waiting import painted, until_still, until_text
-from tests.unit import firewall_world, logging_world, planes_world, security_world
+from tests.unit import logging_world, planes_world, security_world
 from tests.unit.test_tls import look as at_routers
+from tests.userdata.layouts import FILLED
 
-SIZES = [(80, 24), (120, 40)]
-LOOKS = ["dark", "plain"]
-"""plain: NO_COLOR and ASCII."""
+View = tuple[str, tuple[int, int]]
+VIEWS: dict[str, View] = {
+    "dark-80x24": ("dark", (80, 24)),
+    "dark-120x40": ("dark", (120, 40)),
+    "plain-80x24": ("plain", (80, 24)),
+}
+"""plain: NO_COLOR and ASCII, at the size at which they have least room."""
 
 
-@pytest.fixture(params=LOOKS)
-def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=list(VIEWS.values()), ids=list(VIEWS))
+def view(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> View:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("HOME", "/home/ann")
     monkeypatch.setattr("deiswizard.screens.verify.counts", lambda state: "3 done")
     monkeypatch.setattr("textual.widgets.Input.cursor_blink", False, raising=False)
-    if request.param == "plain":
+    look, size = request.param
+    if look == "plain":
         monkeypatch.setenv("NO_COLOR", "1")
-    return str(request.param)
-
-
-@pytest.fixture(params=SIZES, ids=["80x24", "120x40"])
-def size(request: pytest.FixtureRequest) -> tuple[int, int]:
-    found: tuple[int, int] = request.param
-    return found
+    return look, size
 
 
 def troubled() -> FakeSession:
@@ -76,18 +78,6 @@ def guarded(events: Callable[[Plan], list[e.Event]] | None = None) -> FakeSessio
             lists={"shop": "0.0.0.0/0:everyone"},
         ),
         events=events,
-    )
-
-
-def open_hosts() -> FakeSession:
-    """Hosts without a firewall, whose routers are guarded."""
-    members = firewall_world.members(security_world.hosts())
-    return FakeSession(
-        security_world.world(
-            {"firewall/enabled": "true"},
-            filters=firewall_world.bare_answers(),
-            etcd=EtcdFacts(version="2.3.8", index=48213, healthy=True, members=members),
-        )
     )
 
 
@@ -144,6 +134,21 @@ async def preview_hosts(pilot: Pilot[Any]) -> None:
     await choose_hosts(pilot)
     await pilot.press("enter")
     await until_text(pilot, "[ Changes")
+
+
+async def run_ports(pilot: Pilot[Any]) -> None:
+    """The table of ports while hosts are tried one after the other."""
+    await preview_hosts(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "Ports")
+    await pilot.press("tab", "tab")
+    await until_text(pilot, "another host", "this machine")
+
+
+async def verify_hosts(pilot: Pilot[Any]) -> None:
+    await preview_hosts(pilot)
+    await pilot.press("enter")
+    await until_text(pilot, "a stranger", "on all 3 (by")
 
 
 async def verify_security(pilot: Pilot[Any]) -> None:
@@ -257,7 +262,7 @@ async def verify_backup(pilot: Pilot[Any]) -> None:
 
 async def few_routers(pilot: Pilot[Any]) -> None:
     await until_text(pilot, "Planes of each host", "next: Preview")
-    await pilot.press("right", "right", "space")
+    await pilot.press("tab", "right", "right", "space")
     await until_text(pilot, "3 routers need 3 router hosts")
 
 
@@ -276,8 +281,28 @@ async def verify_etcd(pilot: Pilot[Any]) -> None:
 async def even(pilot: Pilot[Any]) -> None:
     """One host more than advised."""
     await choose(pilot)
-    await pilot.press("down", "down", "down", "space")
+    await pilot.press("tab", "down", "down", "down", "space")
     await until_text(pilot, "4 can lose 1, and 3 can, too")
+
+
+async def choose_files(pilot: Pilot[Any]) -> None:
+    """The other way, before a file is named."""
+    await choose(pilot)
+    await pilot.press("down", "space")
+    await until_text(pilot, "no file is named")
+
+
+async def planes_files(pilot: Pilot[Any]) -> None:
+    """What becomes of the operator's own file, role by role."""
+    own = Path(os.environ["DEISWIZARD_STATE"]).with_name("own")
+    own.write_text(FILLED)
+    await choose(pilot)
+    await pilot.press("down", "space")
+    await until_text(pilot, "no file is named")
+    pilot.app.screen.query(Input).first().value = str(own)
+    await until_text(pilot, "next: Preview")
+    await pilot.press("enter")
+    await until_text(pilot, "user-data-control-router")
 
 
 CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
@@ -292,6 +317,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
         "planes",
         few_routers,
     ),
+    **{name: (make, rec, steps or choose) for name, (make, rec, steps) in stores.CASES.items()},
+    "choose-stateless-files": (stores.CASES["choose-stateless"][0], "stateless", choose_files),
     "choose-registration": (FakeSession, "registration", choose),
     "choose-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", missing),
     "preview-tls": (lambda: FakeSession(at_routers(taken_at=NOW)), "tls", balanced),
@@ -299,8 +326,18 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "preview-logging": (lambda: FakeSession(watched()), "logging", preview),
     "choose-security": (guarded, "security", choose),
     "choose-security-locked-out": (guarded, "security", locked_out),
-    "choose-security-hosts": (open_hosts, "security", choose_hosts),
-    "preview-security-hosts": (open_hosts, "security", preview_hosts),
+    "choose-security-hosts": (firewalls.open_hosts, "security", choose_hosts),
+    "preview-security-hosts": (firewalls.open_hosts, "security", preview_hosts),
+    "run-security-hosts": (
+        lambda: firewalls.open_hosts(firewalls.half_filtered),
+        "security",
+        run_ports,
+    ),
+    "verify-security-hosts": (
+        lambda: firewalls.open_hosts(firewalls.filtered),
+        "security",
+        verify_hosts,
+    ),
     "preview-security": (guarded, "security", preview),
     "preview-security-commands": (guarded, "security", security_commands),
     "preview-security-impact": (guarded, "security", security_impact),
@@ -327,6 +364,8 @@ CASES: dict[str, tuple[Callable[[], FakeSession], str, Steps]] = {
     "choose-etcd": (etcds.session, "etcd", choose),
     "choose-etcd-even": (etcds.session, "etcd", even),
     "preview-etcd": (etcds.session, "etcd", preview),
+    "choose-etcd-files": (etcds.session, "etcd", choose_files),
+    "preview-planes-files": (lambda: FakeSession(planes_world.world()), "planes", planes_files),
     "run-etcd": (lambda: etcds.session(etcds.midway), "etcd", run_etcd),
     "verify-etcd": (lambda: etcds.session(etcds.verified), "etcd", verify_etcd),
     "verify-backup": (lambda: data_session(verified), "backup", verify_backup),
@@ -345,8 +384,9 @@ def test_a_wide_terminal_shows_steps_hosts_and_images_side_by_side(snap_compare:
 
 @pytest.mark.parametrize("case", CASES)
 def test_screens_look_as_they_did(
-    case: str, look: str, size: tuple[int, int], snap_compare: Any, own_folders: Path
+    case: str, view: View, snap_compare: Any, own_folders: Path
 ) -> None:
+    look, size = view
     make, open_first, steps = CASES[case]
     app = app_on(make(), ascii_only=look == "plain", open_first=open_first)
 

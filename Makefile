@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PACKAGES := python3-venv openssh-server openssh-client etcd-server etcd-client docker.io docker-registry \
 	debootstrap e2fsprogs openssl iproute2 iptables postgresql-15 sudo tmux curl procps shellcheck
 
+# Tests start the wizard hundreds of times: without its bytecode each start compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check unit lab lab-shell pictures bench clean
 
 demo: $(VENV)/installed
@@ -20,7 +23,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/installed-dev $(VENV)/packages
-	$(BIN)/pytest -n 2 --dist loadgroup --durations=40
+	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder --durations=60
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }

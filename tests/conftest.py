@@ -17,6 +17,13 @@ LAB_LIMIT = 400
 LABS = 2
 """How many labs the tests share at most; each belongs to a worker."""
 
+TESTS = Path(__file__).parent
+SLOW = ("flows", "screens", "demo")
+"""The folders whose tests take long, the longest first."""
+
+ALONE = ("flows", "screens")
+"""Those in which a test shares nothing with the others of its file."""
+
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -34,13 +41,23 @@ def on_lab(item: pytest.Item) -> bool:
     return turn == "lab" or "labs" in getattr(item, "fixturenames", ())
 
 
+def turn(item: pytest.Item) -> int:
+    """What takes longest begins first, so that nobody waits for it at the end."""
+    if on_lab(item):
+        return 1 if "lab_of_five" in getattr(item, "fixturenames", ()) else 0
+    folder = item.path.relative_to(TESTS).parts[0]
+    return 2 + SLOW.index(folder) if folder in SLOW else 2 + len(SLOW)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side by file; those that use a lab are dealt out to as many workers as there are labs."""
+    """Side by side by file, or each for itself; those that use a lab are dealt out to as many workers as there are labs."""
+    items.sort(key=turn)
     dealt = itertools.cycle(f"lab-{number}" for number in range(LABS))
-    for item in items:
+    for number, item in enumerate(items):
         needs_lab = on_lab(item)
-        item.add_marker(pytest.mark.xdist_group(next(dealt) if needs_lab else str(item.path)))
+        beside = f"alone-{number}" if item.path.parent.name in ALONE else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(next(dealt) if needs_lab else beside))
         if needs_lab:
             item.add_marker(pytest.mark.lab)
             item.add_marker(pytest.mark.timeout(LAB_LIMIT))

@@ -46,7 +46,8 @@ def etcd_answer(
         "proxy": {"member": "404 page not found\n404", "proxy": '{"endpoints": ["http://10.21.2.11:2379"]}\n200'}.get(role, "\n000"),
         "health": json.dumps({"health": "true" if healthy else "false"}) if runs else "",
         "self": json.dumps({"id": member_id}) if runs else "",
-        "raft": "X-Raft-Index: 48377" if runs else "",
+        "raft": "X-Raft-Index: 48377\nX-Raft-Term: 7" if runs else "",
+        "version": json.dumps({"etcdserver": "2.3.8", "etcdcluster": "2.3.0"}) if runs else "",
         "graceful": "disabled",
     }  # fmt: skip
     out = "".join(f"{MARKER} {name}\n{text}\n" for name, text in found.items())

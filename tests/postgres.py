@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.sshd import free_port
+
 BIN = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -47,14 +49,15 @@ def as_postgres(*words: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def postgres(port: int) -> Iterator[Postgres]:
-    """Start a server with nothing in it."""
+def postgres(address: str = "127.0.0.1") -> Iterator[Postgres]:
+    """Start a server with nothing in it, that listens at a free port of an address of this machine."""
     folder = Path(tempfile.mkdtemp(prefix="deiswizard-pg-"))
     shutil.chown(folder, "postgres", "postgres")
     data = str(folder / "data")
     initdb = [str(BIN / "initdb"), "--no-sync", "-A", "trust", "-U", "postgres", "-D", data]
     subprocess.run(as_postgres(*initdb), check=True, capture_output=True)
-    options = f"-F -p {port} -k {folder} -h 127.0.0.1"
+    port = free_port(address)  # right before it is taken
+    options = f"-F -p {port} -k {folder} -h {address}"
     ctl = [str(BIN / "pg_ctl"), "-D", data, "-w"]
     start = as_postgres(*ctl, "-o", options, "-l", str(folder / "log"), "start")
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
@@ -80,13 +83,13 @@ def fill(server: Postgres, rows: int = 20_000) -> None:
 
 
 def docker_stand_in(folder: Path, server: Postgres) -> Path:
-    """``docker exec [-i] deis-database sudo -u postgres WORDS`` on the server; its folder."""
+    """``docker exec [-i] deis-database sudo -u postgres WORDS`` on the server, or ``sh -c`` here; its folder."""
     folder.mkdir(exist_ok=True)
     script = folder / "docker"
     script.write_text(
         '#!/bin/sh\nshift\n[ "$1" = -i ] && shift\n'
         '[ "$1" = deis-database ] || { echo "Error response from daemon: No such container: $1" >&2; exit 1; }\n'
-        "shift 4\n"
+        'shift\n[ "$1" = sh ] && exec "$@"\nshift 3\n'
         f'PGHOST={server.folder} PGPORT={server.port} PGUSER=postgres exec "$@"\n'
     )
     script.chmod(0o755)

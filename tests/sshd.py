@@ -130,7 +130,7 @@ def sshd(folder: Path, addresses: tuple[str, ...], *options: str) -> Iterator[Ss
         ]
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(OSError):
                 socket.create_connection((addresses[0], port), timeout=1).close()

@@ -10,13 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from deiswizard.backup import progress
 from deiswizard.backup.copying import Job
 from deiswizard.backup.data import Manifest, Place, Versions
 from deiswizard.backup.places import Store, store_of
 from deiswizard.backup.sealing import Sealer
+from tests.moto_s3 import moto_s3
 from tests.unit.memory_cluster import MemoryCluster
 
 NAME = "deiswizard-prod-20261123-031500"
@@ -45,11 +45,8 @@ class S3:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield port
-    server.stop()
+    with moto_s3() as (_, port):
+        yield port
 
 
 @pytest.fixture

@@ -72,14 +72,14 @@ class RealCluster:
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Postgres]:
-    with postgres(free_port("127.0.0.1")) as server:
+    with postgres() as server:
         fill(server)
         yield server
 
 
 @pytest.fixture
 def scratch() -> Iterator[Postgres]:
-    with postgres(free_port("127.0.0.1")) as server:
+    with postgres() as server:
         yield server
 
 
@@ -106,7 +106,7 @@ def cluster(tmp_path: Path, database: Postgres, etcd_port: int) -> Iterator[Real
     with sshd(tmp_path / "sshd", ("127.0.78.1",), way) as server:
         link = open_link(server.target())
         made = RealCluster(link, etcd_port)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while True:
             try:
                 made.etcd().version()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deiswizard.demo.joining import join
+from deiswizard.cluster.joining import join
 from tests.certificates import Certificate
 
 Dial = Callable[[], Any]

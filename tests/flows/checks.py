@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.flows.clusters import Cluster
 from tests.flows.commands import deiswizard
@@ -14,6 +15,15 @@ def answers(folder: Path, text: str) -> str:
     path = folder / "answers.yaml"
     path.write_text(text)
     return str(path)
+
+
+def told_of(cluster: Cluster, recommendation: str) -> dict[str, Any]:
+    """What a check tells of a recommendation."""
+    told = json.loads(deiswizard("check", "--json", *cluster.flags()).out)
+    mine: dict[str, Any] = next(
+        one for one in told["recommendations"] if one["recommendation"] == recommendation
+    )
+    return mine
 
 
 def assert_status(cluster: Cluster, recommendation: str, *expected: str) -> None:

@@ -112,8 +112,8 @@ class Cluster(Protocol):
     def journal(self, host: str, text: str) -> None:
         """A line in a host's journal."""
 
-    def slow_down(self) -> None:
-        """Pulls take long enough to be interrupted."""
+    def slow_down(self, speed: float = 0.3) -> None:
+        """Pulls take long enough to be interrupted. ``speed``: the pretend engines'."""
 
     def speed_up(self) -> None:
         """Pulls are as fast as can be again."""
@@ -227,9 +227,9 @@ class Pretended:
     def journal(self, host: str, text: str) -> None:
         """Its forwarder has sent a line of its own when it connected."""
 
-    def slow_down(self) -> None:
+    def slow_down(self, speed: float = 0.3) -> None:
         for host in self.cluster.hosts:
-            host.engine.speed = 3.0
+            host.engine.speed = speed
 
     def speed_up(self) -> None:
         for host in self.cluster.hosts:
@@ -325,7 +325,7 @@ class Real:
     def journal(self, host: str, text: str) -> None:
         self.lab.host(host).run("systemd-cat", "echo", text)
 
-    def slow_down(self) -> None:
+    def slow_down(self, speed: float = 0.3) -> None:
         self.lab.registry.limit(16)
 
     def speed_up(self) -> None:

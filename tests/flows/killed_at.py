@@ -17,17 +17,16 @@ from deiswizard.cluster.unit_files import digest
 from deiswizard.commands.opening import TerminalAsker
 from deiswizard.inventory import saved_target
 from deiswizard.plan.conditions import CommandSays, KeyIs
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.keeping import kept_key
 from deiswizard.plan.plan import Basis, Impact, KeyBasis, Plan, Stage
 from deiswizard.plan.step import (
     CommandStep,
     CopyKeyStep,
-    DestroyUnitStep,
     GuardStep,
     JobStep,
     PullStep,
     RemoveKeyStep,
-    SubmitUnitStep,
     UploadStep,
     WaitStep,
     WriteKeyStep,

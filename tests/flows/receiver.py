@@ -36,12 +36,15 @@ class Receiver:
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((address, self.port))
         self.lines: list[str] = []
-        for work in (self._take_udp, self._take_tcp):
-            threading.Thread(target=work, daemon=True).start()
+        self._is_closed = False
+        works = (self._take_udp, self._take_tcp)
+        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in self._threads:
+            thread.start()
 
     def _take_udp(self) -> None:
         with contextlib.suppress(OSError):
-            while True:
+            while not self._is_closed:
                 self.lines += self._udp.recv(65535).decode("utf-8", "replace").splitlines()
 
     def _take_tcp(self) -> None:
@@ -74,9 +77,12 @@ class Receiver:
             time.sleep(0.05)
 
     def close(self) -> None:
+        self._is_closed = True
         for each in (self._tcp, self._udp, *self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)  # else the thread that waits on it keeps it open
+        for thread in self._threads:  # one that is in a call yet keeps the port
+            thread.join()
         self._tcp.close()
         self._udp.close()
 

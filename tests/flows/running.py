@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from deiswizard.run import events as e
-from deiswizard.run.folders import list_runs
+from deiswizard.run.folders import JOURNAL, list_runs
 from deiswizard.run.journal import read_journal
 from tests.flows.commands import LIMIT, begun
+from tests.flows.forked import Forked
 
 Events = Sequence[e.Event]
 
@@ -19,16 +19,23 @@ Events = Sequence[e.Event]
 class Running:
     """``deiswizard apply`` or ``resume`` in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, known: int) -> None:
+    def __init__(self, process: Forked, log: Path, known: int) -> None:
         self._process = process
         self._log = log
         self._known = known
+        self._size = 0
+        self._events: Events = []
 
     @property
     def events(self) -> Events:
-        """What its journal holds so far."""
+        """What its journal holds so far: read anew when there is more of it."""
         runs = list_runs()
-        return list(read_journal(runs[0])) if len(runs) > self._known else []
+        if len(runs) > self._known:
+            journal = runs[0] / JOURNAL
+            size = journal.stat().st_size if journal.exists() else 0
+            if size != self._size:
+                self._size, self._events = size, list(read_journal(runs[0]))
+        return self._events
 
     @property
     def said(self) -> str:
@@ -43,8 +50,13 @@ class Running:
     def until(self, condition: Callable[[Events], object], limit: float = LIMIT) -> None:
         """Wait for something in its journal; it may not end before."""
         deadline = time.monotonic() + limit
-        while not condition(self.events):
-            assert self._process.poll() is None, self.last_words
+        while True:
+            has_ended = (
+                self._process.poll() is not None
+            )  # before the look: what it did last is in it
+            if condition(self.events):
+                return
+            assert not has_ended, self.last_words
             assert time.monotonic() < deadline, self.last_words
             time.sleep(0.02)
 

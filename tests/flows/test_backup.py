@@ -194,7 +194,7 @@ def test_ceph_that_is_not_healthy_stops_it_before_anything_is_copied(
         "plan", "backup", "-a", chosen(tmp_path, kept), "-o", str(plan), *pretended.flags()
     )
     assert made.code == 0, made.err
-    told.ceph_health = "HEALTH_WARN 64 pgs degraded"
+    told.ceph.said = "HEALTH_WARN 64 pgs degraded"
     said = deiswizard("apply", str(plan), "--yes", *pretended.flags())
     assert said.code == 1 and "Ceph is not healthy" in said.err
     assert not kept.exists()

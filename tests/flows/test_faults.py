@@ -30,8 +30,10 @@ ONE = f"preseed:\n  extra_images: []\n  hosts: [{VICTIM}]\n"
 
 @pytest.fixture
 def slow(real: Real, tmp_path: Path) -> Iterator[Running]:
-    """A preseed of two hosts in which bytes are coming to the victim."""
-    real.slow_down()
+    """A preseed of two hosts in which bytes of the first image are coming to the victim, and go on to come
+    until the test is through with it.
+    """
+    real.lab.registry.limit(1)
     chosen = answers(tmp_path, PLAN)
     words = ("apply", "preseed", "-a", chosen, "--yes", *real.flags())
     with running(tmp_path, *words) as run:

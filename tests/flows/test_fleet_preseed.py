@@ -9,7 +9,7 @@ from pathlib import Path
 from deiswizard.cluster.image_names import normalised
 from deiswizard.demo.cluster import PretendCluster
 from deiswizard.recommendations.preseed.fleet import UNIT, listed
-from tests.flows.checks import answers, assert_status
+from tests.flows.checks import answers, assert_status, told_of
 from tests.flows.clusters import HOSTS, Cluster, Pretended
 from tests.flows.commands import Said, deiswizard
 from tests.flows.test_preseed import EXTRA, needed
@@ -24,9 +24,7 @@ def by_fleet(cluster: Cluster, folder: Path, *extras: str) -> Said:
 
 def findings(cluster: Cluster) -> str:
     """Everything that a check has found about preseeding."""
-    told = json.loads(deiswizard("check", "--json", *cluster.flags()).out)
-    found = [one for one in told["recommendations"] if one["recommendation"] == "preseed"]
-    return json.dumps(found)
+    return json.dumps(told_of(cluster, "preseed"))
 
 
 def test_a_fleet_unit_goes_from_to_do_to_ok_and_is_taken_back(

@@ -30,7 +30,7 @@ def pulls(kind: type[StepStarted] | type[StepFinished]) -> list[str]:
 def test_the_journal_tells_exactly_how_far_a_killed_run_got_and_the_next_one_finishes(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    cluster.slow_down()
+    cluster.slow_down(2.0)  # some end before it is killed
     had = {host: {normalised(name) for name in cluster.images(host)} for host in HOSTS}
     chosen = answers(tmp_path, "preseed:\n  extra_images: []\n  hosts_at_a_time: 2\n")
     log = tmp_path / "log"

@@ -31,6 +31,18 @@ def to_the_run(screen: Terminal) -> None:
     screen.until(r"running deis-\d +\S+:\S+")
 
 
+def is_taken_over() -> Path:
+    """Wait until the run goes on in the background; its folder."""
+    folder = find_run("last")
+    why = f"never came to that: {folder / BACKGROUND_LOG}"
+    until(lambda: has_come(folder, e.RunResumed), LIMIT, why)
+    return folder
+
+
+def has_come(folder: Path, kind: type[e.Event]) -> bool:
+    return any(isinstance(event, kind) for event in read_journal(folder))
+
+
 def test_a_run_that_is_left_goes_on_to_its_verified_end(cluster: Cluster) -> None:
     cluster.slow_down()
     with terminal(words_of(*cluster.flags())) as screen:
@@ -39,13 +51,7 @@ def test_a_run_that_is_left_goes_on_to_its_verified_end(cluster: Cluster) -> Non
         screen.until("Leave, let it go on: back with deiswizard resume")
         screen.press("Down", "Down", "Enter")
         screen.until("goes on without this program", "ended with 0")
-    folder = find_run("last")
-    log = folder / BACKGROUND_LOG
-    until(
-        lambda: any(isinstance(event, e.RunResumed) for event in read_journal(folder)),
-        LIMIT,
-        f"never came to that: {log}",
-    )
+    folder = is_taken_over()
     with terminal(words_of("resume", "last"), width=160) as screen:
         screen.until("goes on in another wizard; following it")
         cluster.speed_up()
@@ -68,10 +74,12 @@ def test_a_run_without_its_program_can_be_stopped_from_another(cluster: Cluster)
         screen.until("Leave, let it go on")
         screen.press("Down", "Enter")
         screen.until("goes on without this program", "ended with 0")
+    folder = is_taken_over()
     with terminal(words_of("resume", "last"), width=160) as screen:
         screen.until("following it")
         screen.press("C-c")
         screen.until("stopping after what is going on now")
+        until(lambda: has_come(folder, e.StopRequested), LIMIT, "the other wizard was not asked")
         cluster.speed_up()
         screen.until("ended with 1")
         assert re.search(r"begun .*: stopped", screen.text())

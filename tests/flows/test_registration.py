@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from deiswizard.demo.cluster import PretendCluster
+from deiswizard.demo.platform import announce
 from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import MODE_KEY, Cluster
+from tests.flows.clusters import MODE_KEY, Cluster, Pretended
 from tests.flows.commands import Said, deiswizard
 
 
@@ -55,3 +57,16 @@ def test_a_plan_that_has_got_old_is_refused_and_says_what_changed(
     assert said.code == 1
     assert f"changed meanwhile: {MODE_KEY}" in said.err and "refused" in said.out
     assert cluster.value(MODE_KEY) == "disabled"
+
+
+def test_the_way_back_finds_a_controller_that_has_moved(
+    pretended: Pretended, pretend: PretendCluster
+) -> None:
+    assert deiswizard("apply", "registration", "--yes", *pretended.flags()).code == 0
+    before = pretended.value("/deis/controller/host")
+    other = next(host for host in pretend.hosts if host.address != before)
+    pretend.placement["deis-controller.service"] = [other]
+    announce(pretend, "deis-controller.service")
+    back = deiswizard("undo", "last", "--yes", *pretended.flags())
+    assert back.code == 0, back.err
+    assert "the live controller says enabled" in back.err

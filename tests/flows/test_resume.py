@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from deiswizard.run import events as e
 from deiswizard.run.folders import find_run
 from deiswizard.run.journal import read_journal
 from tests.flows.clusters import Cluster
-from tests.flows.commands import LIMIT, deiswizard
+from tests.flows.commands import deiswizard, said_by
 from tests.flows.killed_at import (
     COMMANDED,
     IMAGE,
@@ -44,13 +42,8 @@ def killed(cluster: Cluster, folder: Path, step: str, moment: str) -> None:
         cluster.remove_file(HOST, path)
     target = folder / "target.json"
     save_target(target, cluster.target())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.flows.killed_at", step, moment, str(target), HOST],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    done = said_by("tests.flows.killed_at", step, moment, str(target), HOST)
+    assert done.code == -signal.SIGKILL, done.err
 
 
 def steps_of(cluster: Cluster) -> dict[str, str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from deiswizard.session import Session
-from tests.flows.checks import answers, assert_status
-from tests.flows.clusters import HOSTS, Cluster, Real
+from tests.flows.checks import answers, assert_status, told_of
+from tests.flows.clusters import HOSTS, Cluster, Pretended, Real
 from tests.flows.commands import Said, deiswizard
 from tests.flows.routers import all_say, says
+from tests.lab.waiting import await_that
 
 ROUTER = "/deis/router"
 LIST, ENFORCE = f"{ROUTER}/controller/whitelist", f"{ROUTER}/enforceWhitelist"
@@ -67,8 +68,7 @@ def applied(cluster: Cluster, folder: Path, *lines: str) -> Said:
 
 def assert_routers_are_well(cluster: Cluster) -> None:
     """What is left to do is about the hosts, which have no firewall here."""
-    told = json.loads(deiswizard("check", "--json", *cluster.flags()).out)
-    found = next(one for one in told["recommendations"] if one["recommendation"] == "security")
+    found = told_of(cluster, "security")
     left = [one["what"] for one in found["findings"] if one["status"] != "by choice"]
     assert [words.partition(" are let in to ")[0] for words in left] == ["strangers"], left
 
@@ -107,6 +107,23 @@ def test_firewall_and_list_are_set_seen_live_and_taken_back(
     answered(session, 200, DEIS, STRANGER)
     answered(session, 200, DEIS, me, ATTACK)
     assert_status(cluster, "security", "to do")
+
+
+def test_the_way_back_does_not_ask_a_router_that_runs_no_more(
+    pretended: Pretended, tmp_path: Path
+) -> None:
+    done = applied(pretended, tmp_path, "error_code: 418")
+    assert done.code == 0, done.err
+    router, cluster = "deis-router@3.service", pretended.cluster
+    gone = cluster.placement[router][0].name
+    assert f"nginx on {gone} accepts what it has" in done.err
+    cluster.fleet.aim(router, "inactive")
+    await_that(lambda: not cluster.placement[router], "it has ended")
+    back = deiswizard("undo", "last", "--yes", *pretended.flags())
+    assert back.code == 0, back.err
+    assert f"deis-router runs on {gone} no more: it is not asked there" in back.err
+    asked = {host for host in HOSTS if f"nginx on {host} accepts what it has" in back.err}
+    assert asked == {*HOSTS} - {gone}
 
 
 def test_enforcing_comes_last_and_goes_first(

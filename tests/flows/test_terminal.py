@@ -80,6 +80,8 @@ def test_a_run_may_be_left_and_found_again_and_stopped(cluster: Cluster) -> None
         screen.press("q")
         screen.until("A run is going on", "Done: ", "Leave, let it go on")
         screen.press("Down", "Down", "Enter")
+        screen.until("stopping after what is going on now")
+        cluster.speed_up()
         said = screen.until("ended with 0", "deiswizard show")
     assert re.search(r"run \S+: stopped", said)
 

@@ -117,7 +117,8 @@ def test_a_slow_reader_holds_the_command_up_instead_of_filling_memory(
 
 
 def test_a_deadline_leaves_the_outcome_unknown(link: HostLink) -> None:
-    result = link.run("echo begun; sleep 60", timeout=0.5)
+    # long enough for a busy machine to begin it: what it has said until then must not be lost
+    result = link.run("echo begun; sleep 60", timeout=10)
     assert result.code is None
     assert "may still be running" in result.why
     assert result.out == "begun\n"
@@ -146,7 +147,7 @@ def test_a_cut_link_is_unknown_and_the_next_command_connects_again(server: Sshd)
         )
     )
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     server.cut_connections()
     thread.join(30)
     assert results[0].code is None

@@ -152,7 +152,7 @@ def test_a_silent_peer_behind_a_bastion_is_found_dead(
     server: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deiswizard.cluster.transport.KEEPALIVE", 1)
-    monkeypatch.setattr("deiswizard.cluster.transport.PEER_SILENCE", 3.0)
+    monkeypatch.setattr("deiswizard.cluster.transport.PEER_SILENCE", 6.0)
     before = set(server.connections())
     first = open_link(server.target())
     bastion = set(server.connections()) - before
@@ -175,9 +175,9 @@ def test_a_silent_peer_behind_a_bastion_is_found_dead(
 
 def test_an_idle_link_stays_up(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deiswizard.cluster.transport.KEEPALIVE", 1)
-    monkeypatch.setattr("deiswizard.cluster.transport.PEER_SILENCE", 2.0)
+    monkeypatch.setattr("deiswizard.cluster.transport.PEER_SILENCE", 8.0)
     link = open_link(server.target())
-    assert link.run("sleep 3.5", timeout=30).ok
+    assert link.run("sleep 10", timeout=60).ok
     assert link.is_connected
     link.close()
 
@@ -243,12 +243,17 @@ def test_a_folder_in_the_way_is_not_filled(link: HostLink, tmp_path: Path) -> No
     assert list((tmp_path / "folder").iterdir()) == []
 
 
+def transports() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)}
+
+
 def test_a_failed_login_leaves_no_thread_behind(server: Sshd) -> None:
     target = server.target(user="nobody-at-all")
+    before = transports()
     for _ in range(3):
         with pytest.raises(Exception, match="accepted no key"):
             open_link(target)
-    until(lambda: not [t for t in threading.enumerate() if isinstance(t, paramiko.Transport)], 10)
+    until(lambda: not transports() - before)
 
 
 def test_small_commands_are_not_held_up_by_nagle(server: Sshd) -> None:

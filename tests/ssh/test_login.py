@@ -19,6 +19,7 @@ from deiswizard.errors import CancelledError, HostKeyError, LinkError, LoginErro
 from deiswizard.inventory import Target
 from tests.ssh.helpers import Answers, NobodyAsks, make_key, open_link
 from tests.sshd import Sshd, sshd, why_no_sshd
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(why_no_sshd()), reason=why_no_sshd() or "-")
 
@@ -45,12 +46,18 @@ def agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ["setpriv", "--pdeathsig", "KILL", "ssh-agent", "-D", "-a", path],
         stdout=subprocess.DEVNULL,
     )
-    while not path.exists():
-        assert process.poll() is None
+    until(lambda: process.poll() is not None or listens(path), why="the agent does not listen")
+    assert process.poll() is None
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
     yield path
     process.terminate()
     process.wait()
+
+
+def listens(path: Path) -> bool:
+    """Whether a program takes connections there; a socket is a file before it does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def ssh_add(key: Path) -> None:

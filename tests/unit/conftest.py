@@ -33,6 +33,7 @@ def doing(monkeypatch: pytest.MonkeyPatch) -> Doing:
     monkeypatch.setattr(pulling, "REJOIN_SECONDS", 0.0)
     monkeypatch.setattr(settling, "SETTLE_PAUSE", 0.0)
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(follow, "TALKING_PAUSE", 0.005)
     return Doing()
 
 

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from deiswizard.cluster.access import CommandResult
+from deiswizard.cluster.snapshot import Snapshot
+from deiswizard.plan.plan import Plan
+from deiswizard.run import events as e
 from deiswizard.run.journal import read_journal
+from deiswizard.run.reducer import reduce
 from deiswizard.run.runner import Run
 from deiswizard.run.state import RunState
-from deiswizard.vocabulary import RunStatus
+from deiswizard.run.undo import undo_plan
+from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.unit.memory_cluster import LIMIT, Call, MemoryCluster, command, plan_of, stage
 
 Make = Callable[..., Run]
@@ -56,3 +61,11 @@ def fails(call: Call) -> CommandResult:
     assert call.on_lines is not None
     call.on_lines("err", ["no room", ""])
     return CommandResult(1)
+
+
+def way_back_of(plan: Plan, now: Snapshot) -> Plan:
+    """The plan that takes back a run of ``plan`` that was done whole."""
+    state = reduce(RunState(), e.RunStarted(at=1, run="r1", plan=plan))
+    for step in plan.steps:
+        state = reduce(state, e.StepFinished(at=2, step=step.id, status=StepStatus.DONE))
+    return undo_plan(reduce(state, e.RunFinished(at=3, status=RunStatus.DONE)), now)

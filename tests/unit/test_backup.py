@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import SecretStr
 
 from deiswizard.answers import AnswersFile, judged
-from deiswizard.backup.data import Place
+from deiswizard.backup.data import Place, backup_name
 from deiswizard.cluster.snapshot import Answer, BackupFact, KeyFact, Snapshot, Unit, UnitState
 from deiswizard.errors import AnswersError, PreconditionError
 from deiswizard.plan.backup_steps import BackupStep, BackupTaskStep
+from deiswizard.plan.plan import Plan
 from deiswizard.plan.preview import as_text
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script import script
@@ -348,6 +349,22 @@ def test_what_retention_will_remove_is_shown_before() -> None:
     assert "- /kept/deiswizard-prod-eu-1" in as_text(gone, "changes")
     all_stay = plan(seen, choices(keep=0))
     assert "keep" not in [s.id for s in all_stay.steps]
+
+
+def test_two_backups_of_the_same_second_have_names_of_their_own() -> None:
+    name = "deiswizard-prod-eu-20261123-031500"
+    assert backup_name("prod-eu", "20261123-031500") == name
+    assert backup_name("prod-eu", "20261123-031500", {name}) == f"{name}-2"
+    assert backup_name("prod-eu", "20261123-031500", {name, f"{name}-2", "other"}) == f"{name}-3"
+    seen = with_ceph()
+    first = copied_to(plan(seen, choices()))
+    assert copied_to(plan(backed_up(0, seen, backup=first), choices())) == f"{first}-2"
+
+
+def copied_to(made: Plan) -> str:
+    """The backup's name."""
+    [name] = {step.backup for step in made.steps if isinstance(step, BackupTaskStep)}
+    return name
 
 
 def test_a_plan_for_what_has_gone_is_refused() -> None:

@@ -32,7 +32,7 @@ from deiswizard.run.undo import undo_plan, verify_undo
 from deiswizard.vocabulary import Danger, RunStatus, StepStatus
 from tests.builders import snapshot
 from tests.unit.doing import Doing
-from tests.unit.memory_cluster import MemoryCluster, plan_of, stage
+from tests.unit.memory_cluster import LIMIT, MemoryCluster, plan_of, stage
 from tests.unit.runs import Make, ended
 
 KEY = "/deis/router/sslKey"
@@ -126,7 +126,7 @@ def test_a_change_is_kept_made_and_taken_back(make: Make) -> None:
     cluster.store.keys[KEY] = ("old-hunter2", 7)
     run = make(changing(), cluster)
     run.start()
-    assert ended(run).status is RunStatus.DONE and run.ended.wait(20)
+    assert ended(run).status is RunStatus.DONE and run.ended.wait(LIMIT)
     assert kept_and_key(cluster) == {
         KEY: "new-hunter2", KEPT: "old-hunter2",
     }  # fmt: skip

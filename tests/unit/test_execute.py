@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import pytest
 
@@ -283,6 +284,19 @@ def test_a_wait_tells_what_it_sees_and_gives_up_in_words(doing: Doing) -> None:
     ]
 
 
+def wait_until_ready(seconds: float) -> WaitStep:
+    """Until ``ask`` says ``ready`` on the host."""
+    return WaitStep(
+        id="w",
+        title="w",
+        host="a",
+        condition=CommandSays(host="a", command="ask", pattern="^ready$"),
+        waiting_for="it",
+        interval=0.001,
+        timeout=seconds,
+    )
+
+
 def test_a_wait_goes_on_through_a_broken_link(doing: Doing) -> None:
     doing.cluster.hosts["a"].answers["ask"] = [
         LinkError("a", "cut"),
@@ -290,16 +304,7 @@ def test_a_wait_goes_on_through_a_broken_link(doing: Doing) -> None:
         CommandResult(1, err="starting"),
         CommandResult(0, out="ready\n"),
     ]
-    step = WaitStep(
-        id="w",
-        title="w",
-        host="a",
-        condition=CommandSays(host="a", command="ask", pattern="^ready$"),
-        waiting_for="it",
-        interval=0.001,
-        timeout=60,
-    )
-    assert doing.do(step).status is StepStatus.DONE
+    assert doing.do(wait_until_ready(60)).status is StepStatus.DONE
     assert [event.said for event in doing.events if isinstance(event, e.WaitPolled)] == [
         "cut",
         "late",
@@ -320,9 +325,30 @@ def test_a_wait_goes_on_through_a_broken_link(doing: Doing) -> None:
 def test_a_guard_holds_only_when_the_host_says_so(
     doing: Doing, answer: CommandResult | Exception, status: StepStatus
 ) -> None:
-    doing.cluster.hosts["a"].answers["count"] = [answer]
+    doing.cluster.hosts["a"].answers["count"] = [answer] * 2
     step = guard(CommandSays(host="a", command="count", pattern=r"^[1-9]"))
     assert doing.do(step).status is status
+
+
+@pytest.mark.parametrize("silence", [CommandResult(None, why="late"), LinkError("a", "cut")])
+def test_a_guard_that_nobody_could_answer_is_asked_once_more(
+    doing: Doing, silence: CommandResult | Exception
+) -> None:
+    condition = CommandSays(host="a", command="count", pattern=r"^[1-9]")
+    doing.cluster.hosts["a"].answers["count"] = [silence, CommandResult(0, out="3\n")]
+    assert doing.do(guard(condition)).status is StepStatus.DONE
+    doing.cluster.hosts["a"].answers["count"] = [CommandResult(0, out="0\n")] * 2
+    assert doing.do(guard(condition)).status is StepStatus.FAILED, "no is an answer"
+    assert len(doing.cluster.hosts["a"].answers["count"]) == 1
+
+
+def test_a_look_that_outlasts_the_time_of_a_wait_is_not_the_last(doing: Doing) -> None:
+    def slow(call: Call) -> CommandResult:
+        time.sleep(0.3)
+        return CommandResult(1, err="starting")
+
+    doing.cluster.hosts["a"].answers["ask"] = [slow, CommandResult(0, out="ready\n")]
+    assert doing.do(wait_until_ready(0.2)).status is StepStatus.DONE
 
 
 def test_a_guard_s_question_has_the_time_of_its_step(doing: Doing) -> None:

@@ -13,10 +13,18 @@ from deiswizard.cluster.snapshot import UnitState
 from deiswizard.cluster.unit_files import options_of
 from deiswizard.errors import ServiceError
 from deiswizard.plan.conditions import Condition
-from deiswizard.plan.fleet_conditions import MachinesCarry, MetadataIs, UnitRunsOn, UnitStopped
+from deiswizard.plan.fleet_conditions import (
+    MachinesCarry,
+    MetadataIs,
+    UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
+    UnitStopped,
+)
+from deiswizard.plan.fleet_steps import StartUnitStep, StopUnitStep
 from deiswizard.plan.reach import Reach
 from deiswizard.plan.script_asking import Asking
-from deiswizard.plan.step import GuardStep, StopUnitStep, WaitStep, shown
+from deiswizard.plan.step import GuardStep, WaitStep, shown
 from deiswizard.run.context import Result
 from deiswizard.run.state import StepState
 from deiswizard.vocabulary import StepStatus
@@ -42,6 +50,14 @@ def doing() -> Doing:
         key = f"/_coreos.com/fleet/machines/{machine}/object"
         found.cluster.store.keys[key] = (json.dumps(body), 7)
     return found
+
+
+def launched(doing: Doing, *units: str) -> None:
+    """Fleet is to run them."""
+    for unit in units:
+        doing.cluster.fleetd.units[unit] = FleetUnit(
+            name=unit, options=options_of(FILE), desired="launched"
+        )
 
 
 def guard(doing: Doing, condition: Condition) -> Result:
@@ -143,6 +159,60 @@ def test_a_unit_runs_on_one_or_on_each_of_its_machines_and_nowhere_else(
     assert by_script(condition, rows_printed(states)) is holds
 
 
+OTHER = "other.service"
+
+
+@pytest.mark.parametrize(
+    ("states", "holds"),
+    [
+        ([row(A, "active/running"), row(B, "active/running", OTHER)], True),
+        ([row(A, "active/running"), row(B, "activating/start-pre", OTHER)], False),
+        ([row(A, "active/running")], False),
+        ([row(A, "active/running"), row(B, "active/running", OTHER), row(C, "active/running")], False),
+    ],
+)  # fmt: skip
+def test_several_units_go_on_running_when_none_of_them_is_missing(
+    doing: Doing, states: list[UnitState], holds: bool
+) -> None:
+    doing.cluster.fleetd.rows = [states]
+    launched(doing, UNIT, OTHER)
+    units = tuple(
+        UnitRunsOn(unit=unit, machines=(at,), every=True) for unit, at in ((UNIT, A), (OTHER, B))
+    )
+    condition = UnitsStay(units=units, steady=0.01)
+    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
+    assert by_script(condition, rows_printed(states)) is holds
+
+
+@pytest.mark.parametrize(
+    ("states", "holds"),
+    [
+        ([row(B, "active/running"), row(C, "active/running", OTHER)], True),
+        ([row(A, "inactive/dead"), row(B, "active/running"), row(C, "active/running", OTHER)], True),
+        ([row(A, "active/running"), row(C, "active/running", OTHER)], False),
+        ([row(A, "deactivating/stop-post"), row(B, "active/running"), row(C, "active/running", OTHER)], False),
+        ([row(B, "activating/start-pre"), row(C, "active/running", OTHER)], False),
+        ([row(C, "active/running", OTHER)], False),
+    ],
+)  # fmt: skip
+def test_units_are_elsewhere_when_none_is_left_and_each_runs(
+    doing: Doing, states: list[UnitState], holds: bool
+) -> None:
+    doing.cluster.fleetd.rows = [states]
+    launched(doing, UNIT, OTHER)
+    condition = UnitsElsewhere(units=(UNIT, OTHER), machine=A)
+    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
+    assert by_script(condition, rows_printed(states)) is holds
+
+
+def test_what_a_deploy_has_replaced_meanwhile_is_not_waited_for(doing: Doing) -> None:
+    condition = UnitsElsewhere(units=(UNIT,), machine=A)
+    assert guard(doing, condition).status is StepStatus.DONE, "nothing of it is left"
+    launched(doing, UNIT)
+    result = guard(doing, condition)
+    assert result.status is StepStatus.FAILED and "not running yet: job.service" in result.said
+
+
 def test_a_unit_that_fails_where_it_was_put_is_not_waited_for(doing: Doing) -> None:
     doing.cluster.fleetd.rows = [[row(A, "failed/failed")]]
     step = WaitStep(
@@ -156,9 +226,11 @@ def test_a_unit_that_fails_where_it_was_put_is_not_waited_for(doing: Doing) -> N
 
 def test_one_that_runs_now_and_then_does_not_run(doing: Doing) -> None:
     doing.cluster.fleetd.rows = [[row(A, "active/running")], [row(A, "activating/auto-restart")]]
-    condition = UnitRunsOn(unit=UNIT, machines=(A,), steady=0.01)
+    condition = UnitsStay(units=(UnitRunsOn(unit=UNIT, machines=(A,)),), steady=0.01)
     result = guard(doing, condition)
-    assert result.status is StepStatus.FAILED and "then running on 0 of 1 host" in result.said
+    assert result.status is StepStatus.FAILED and "then job.service running on 0 of 1 host" in (
+        result.said
+    )
 
 
 def stop(doing: Doing, before: StepState | None = None) -> Result:
@@ -185,3 +257,16 @@ def test_a_stop_without_an_answer_is_looked_for(doing: Doing, is_applied: bool) 
     assert stop(doing).status is StepStatus.DONE
     assert len(fleet.asked) == (1 if is_applied else 2)
     assert fleet.units[UNIT].desired == "loaded"
+
+
+def test_a_unit_is_started_again_and_one_that_is_gone_is_not(doing: Doing) -> None:
+    fleet = doing.cluster.fleetd
+    step = StartUnitStep(id="s", title="s", unit=UNIT)
+    assert shown(step) == "fleetctl start --no-block=true job.service"
+    gone = doing.do(step)
+    assert gone.status is StepStatus.FAILED and "no fleet unit job.service any more" in gone.said
+    fleet.units[UNIT] = FleetUnit(name=UNIT, options=options_of(FILE), desired="loaded")
+    assert doing.do(step).status is StepStatus.DONE
+    assert fleet.units[UNIT].desired == "launched"
+    assert doing.do(step, StepState(attempt=1)).said == "an earlier request had been applied"
+    assert fleet.asked == ["put job.service launched"]

@@ -9,9 +9,10 @@ from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.unit_files import digest, options_of
 from deiswizard.errors import ServiceError
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.plan import Basis, KeyBasis
 from deiswizard.plan.preview import place_of
-from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep, shown
+from deiswizard.plan.step import WaitStep, shown
 from deiswizard.run import events as e
 from deiswizard.run import execute as module
 from deiswizard.run.basis import differences, own_changes
@@ -90,6 +91,14 @@ def test_what_an_earlier_attempt_submitted_is_found_and_a_half_done_one_is_launc
     fleet.units[UNIT] = unit(CONTENT, "inactive")
     assert doing.do(SUBMIT, AGAIN).status is StepStatus.DONE
     assert fleet.units[UNIT].desired == "launched"
+
+
+def test_on_the_way_back_a_unit_that_is_there_as_it_was_is_as_good(doing: Doing) -> None:
+    back = SUBMIT.model_copy(update={"undoes": ("d",)})
+    doing.cluster.fleetd.units[UNIT] = unit(CONTENT)
+    assert doing.do(back).status is StepStatus.DONE
+    doing.cluster.fleetd.units[UNIT] = unit(OTHER)
+    assert "was made since" in doing.do(back).said
 
 
 def test_fleet_without_etcd_is_asked_again(doing: Doing) -> None:

@@ -18,9 +18,10 @@ from deiswizard.cluster.unit_files import digest, options_of
 from deiswizard.demo.systemd import exec_words
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.conditions import UnitDone
+from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
 from deiswizard.plan.plan import KeyBasis, Plan
 from deiswizard.plan.preview import as_text
-from deiswizard.plan.step import DestroyUnitStep, SubmitUnitStep, WaitStep
+from deiswizard.plan.step import WaitStep
 from deiswizard.recommendations.preseed import declaration as preseed
 from deiswizard.recommendations.preseed.choices import IMAGE_NAME, PreseedChoices
 from deiswizard.recommendations.preseed.fleet import UNIT, departed, is_safe, listed, unit_file

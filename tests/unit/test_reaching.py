@@ -62,6 +62,10 @@ def test_the_cluster_is_whole_or_what_it_lacks_is_told(cluster: MemoryCluster) -
     assert asked(cluster, whole)[0] is True
     holds, saw = asked(cluster, ClusterWhole(members=3, machines=("a-machine", "gone")))
     assert holds is False and "fleet lacks gone" in saw
+    known = ClusterWhole(members=3, machines=("a-machine",), known=("a-machine", "b-machine"))
+    assert asked(cluster, known)[0] is True
+    holds, saw = asked(cluster, known.model_copy(update={"known": ("a-machine",)}))
+    assert holds is False and "fleet sees b-machin since" in saw
     sick = cluster.store.listed[0].model_copy(update={"healthy": None})
     cluster.store.listed = [sick, *cluster.store.listed[1:]]
     holds, saw = asked(cluster, whole)
@@ -76,6 +80,11 @@ def test_the_cluster_is_whole_or_what_it_lacks_is_told(cluster: MemoryCluster) -
 
     cluster.etcd = away  # type: ignore[method-assign]
     assert asked(cluster, whole) == (None, "etcd answers on no host")
+
+
+def test_what_has_answered_by_then_is_open_however_late_it_is_looked_at() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert try_from_here([server.getsockname()[:2]], seconds=0.0) == (True,)
 
 
 def test_many_ports_are_tried_at_once_and_a_shell_says_the_same() -> None:

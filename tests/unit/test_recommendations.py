@@ -41,6 +41,7 @@ from deiswizard.run.state import RunState
 from deiswizard.run.undo import undo_plan, verify_undo
 from deiswizard.vocabulary import Danger, RunStatus, Status, StepStatus
 from tests.builders import RELEASE, all_images, answered, host, key, snapshot
+from tests.unit import stateless_world
 from tests.unit.planes_world import with_fleetds
 from tests.unit.test_tls import look
 
@@ -70,6 +71,8 @@ def test_each_recommendation_has_the_same_shape() -> None:
     for recommendation in catalogue.ALL:
         now = snapshot() if recommendation.id == "etcd" else look()  # it needs three hosts
         now = with_fleetds(now)
+        if recommendation.id == "stateless":
+            now = stateless_world.cluster("stateless")  # nobody can leave Ceph by defaults alone
         defaults = recommendation.defaults(now)
         model = type(defaults).model_fields
         asked = {name for name, field in model.items() if not field.exclude}

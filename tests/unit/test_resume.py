@@ -29,6 +29,7 @@ from tests.unit.runs import Make, awaited, ended, fails, kinds, statuses
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(follow, "TALKING_PAUSE", 0.005)
 
 
 def long_job() -> JobStep:
@@ -37,13 +38,14 @@ def long_job() -> JobStep:
     )
 
 
-def guard() -> GuardStep:
+def guard(*until: str) -> GuardStep:
     return GuardStep(
         id="guard",
         title="guard",
         host="a",
         condition=CommandSays(host="a", command="ask", pattern="^yes"),
         otherwise="no",
+        until=until,
     )
 
 
@@ -66,12 +68,12 @@ class Long:
 
 
 @pytest.fixture
-def left(make: Make) -> Iterator[tuple[Run, MemoryCluster, Long]]:
-    """A run that was left while its job goes on."""
+def left(make: Make, request: pytest.FixtureRequest) -> Iterator[tuple[Run, MemoryCluster, Long]]:
+    """A run that was left while its job goes on; the parameter is what its guard guards."""
     cluster = MemoryCluster("a")
     long = Long(cluster)
     plan = plan_of(
-        stage(guard(), name="g"),
+        stage(guard(*getattr(request, "param", ())), name="g"),
         stage(command("one"), name="1"),
         stage(long_job(), name="2"),
         stage(command("two"), name="3"),
@@ -125,6 +127,21 @@ def test_a_guard_that_no_longer_holds_stops_a_run_that_is_taken_up(
     assert state.status is RunStatus.FAILED
     assert state.steps["guard"].status is StepStatus.FAILED
     assert "a: two" not in cluster.commands()
+
+
+@pytest.mark.parametrize(
+    ("left", "asked"),
+    [(("one",), 1), (("one", "job"), 2)],
+    indirect=["left"],
+)
+def test_a_guard_is_not_asked_again_when_all_that_it_guards_is_done(
+    left: tuple[Run, MemoryCluster, Long], asked: int
+) -> None:
+    run, cluster, long = left
+    again = taken_up(run, cluster)
+    long.may_end.set()
+    assert ended(again).status is RunStatus.DONE
+    assert cluster.commands().count("a: ask") == asked
 
 
 def test_a_short_command_is_let_end_before_a_run_is_left(make: Make) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import threading
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,7 +26,7 @@ from deiswizard.run.runner import Run
 from deiswizard.run.state import RunState
 from deiswizard.run.summary import lines
 from deiswizard.vocabulary import RunStatus, StepStatus
-from tests.unit.memory_cluster import MemoryCluster, command, plan_of, stage
+from tests.unit.memory_cluster import LIMIT, MemoryCluster, command, plan_of, stage
 
 PLAN = plan_of(
     stage(command("one"), command("two", "b"), name="s0"), stage(command("three"), name="s1")
@@ -197,7 +199,7 @@ def test_a_run_that_can_no_longer_be_recorded_stops(tmp_path: Path) -> None:
     cluster = MemoryCluster("a", "b")
     run = Run(PLAN, cluster, folder=folder)
     run.start()
-    state = run.hub.wait_for(lambda s: s.finished_at is not None, 20)
+    state = run.hub.wait_for(lambda s: s.finished_at is not None, LIMIT)
     assert state.status is RunStatus.STOPPED and "No space left" in state.said
     assert cluster.commands() == []
 
@@ -228,3 +230,17 @@ def test_the_hub_keeps_a_bounded_window_and_counts_on() -> None:
     assert {line.host for line in hub.lines(0, host="a")[1]} == {"a"}
     assert hub.lines(following)[1] == ()
     assert hub.state.steps["one"].lines == 30_000
+
+
+def test_who_only_asks_whether_a_journal_is_written_does_not_keep_its_writer_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    JournalWriter(tmp_path, Redactor([])).close()
+    with (tmp_path / JOURNAL).open("rb") as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        threading.Timer(0.1, fcntl.flock, (asked.fileno(), fcntl.LOCK_UN)).start()
+        writer = JournalWriter(tmp_path, Redactor([]))
+    monkeypatch.setattr("deiswizard.run.journal.ASKED_FOR", 0.1)
+    with pytest.raises(PreconditionError, match="is going on in another wizard"):
+        JournalWriter(tmp_path, Redactor([]))
+    writer.close()

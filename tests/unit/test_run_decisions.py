@@ -9,7 +9,7 @@ import pytest
 from deiswizard.cluster.access import CommandResult
 from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.errors import CancelledError
-from deiswizard.plan.conditions import KeyIs
+from deiswizard.plan.conditions import CommandSays, KeyIs
 from deiswizard.plan.step import GuardStep
 from deiswizard.run import events as e
 from deiswizard.run.runner import Run
@@ -37,6 +37,37 @@ def test_retry_runs_only_what_failed_and_what_it_blocked(make: Make) -> None:
     state = ended(run)
     assert state.status is RunStatus.DONE
     assert sorted(cluster.commands()) == ["a: after", "a: bad", "a: bad", "b: fine"]
+
+
+def test_a_retry_asks_the_guards_of_what_failed_again_while_it_is_not_done(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["two"] = [fails, fails, CommandResult(0)]
+
+    def asks(name: str, *until: str) -> GuardStep:
+        says = CommandSays(host="a", command=name, pattern="")
+        return GuardStep(id=name, title="g", host="a", condition=says, otherwise="no", until=until)
+
+    first, own = asks("first", "one"), asks("own", "two")
+    one, two = command("one", needs=("first",)), command("two", needs=("own", "one"))
+    run = make(plan_of(stage(first, one, own, two)), cluster, interactive=True)
+    run.start()
+    awaited(run, RunStatus.NEEDS_DECISION)
+    run.retry()
+    run.hub.wait_for(
+        lambda s: s.status is RunStatus.NEEDS_DECISION and s.steps["two"].attempt == 2, LIMIT
+    )
+    cluster.hosts["a"].answers["own"] = [CommandResult(1)]
+    run.retry()
+    run.hub.wait_for(
+        lambda s: s.status is RunStatus.NEEDS_DECISION and s.steps["own"].attempt == 3, LIMIT
+    )
+    assert statuses(run.hub.state)["two"] == "blocked", "its guard does not hold any more"
+    asked = cluster.commands()
+    assert (
+        asked.count("a: first") == 1 and asked.count("a: own") == 3 and asked.count("a: two") == 2
+    )
+    run.stop()
+    ended(run)
 
 
 def test_retry_of_one_of_two_asks_again_for_the_other(make: Make) -> None:
@@ -112,6 +143,18 @@ def test_what_is_done_cannot_be_left_out_nor_can_a_guard(make: Make) -> None:
     for name in ("fine", "guard", "nonsense"):
         run.skip(name, "why not")
     assert statuses(run.hub.state) == {"fine": "done", "guard": "failed"}
+    run.stop()
+    ended(run)
+
+
+def test_what_others_rest_on_cannot_be_left_out(make: Make) -> None:
+    cluster = MemoryCluster("a")
+    cluster.hosts["a"].answers["bad"] = [CommandResult(1)]
+    run = make(plan_of(stage(command("bad")).vital), cluster, interactive=True)
+    run.start()
+    awaited(run, RunStatus.NEEDS_DECISION)
+    run.skip("bad", "why not")
+    assert statuses(run.hub.state) == {"bad": "failed"}
     run.stop()
     ended(run)
 

@@ -21,6 +21,7 @@ from deiswizard.plan.conditions import (
     ImagePresent,
     KeyIs,
     MemberListed,
+    NoMember,
     WebSays,
 )
 from deiswizard.plan.etcd_stands import EtcdPeer, EtcdStands
@@ -122,6 +123,12 @@ def etcd_steps(host: str, text: str) -> list[Step]:
         )
         found.append(
             GuardStep(id=f"e{change}", title=text, host=host, condition=asked, otherwise=text)
+        )
+    gone = EtcdStands(others=(other,), target=here, change="remove", is_gone=True)
+    nobody = NoMember(peer_url="http://10.21.2.12:2380")
+    for name, condition in (("gone", gone), ("nobody", nobody)):
+        found.append(
+            GuardStep(id=f"e{name}", title=text, host=host, condition=condition, otherwise=text)
         )
     return found
 

@@ -124,7 +124,7 @@ def test_redirect_and_hsts_are_proven_by_the_header_and_through_it() -> None:
         assert "--resolve" not in asked.shown
     assert proofs["hsts-through:deis-1"].header is not None  # type: ignore[union-attr]
     order = [step.id for step in made.steps]
-    assert order.index("through:deis-1") < order.index("set:hsts/enabled")
+    assert order.index("through:deis-1") < order.index("set:/deis/router/hsts/enabled")
     unseen = plan(look(), chosen(None, **CHOICES))
     assert not [step.id for step in unseen.steps if "through" in step.id]
 

@@ -21,7 +21,7 @@ from deiswizard.run.state import RunState
 from deiswizard.run.undo import undo_plan, verify_undo
 from deiswizard.vocabulary import Danger, RunStatus, StepStatus
 from tests.builders import snapshot
-from tests.unit.memory_cluster import MemoryCluster, command, plan_of, stage, wait_for_key
+from tests.unit.memory_cluster import LIMIT, MemoryCluster, command, plan_of, stage, wait_for_key
 from tests.unit.runs import Make, ended, fails
 
 NAMES = ("a", "b", "c")
@@ -170,12 +170,12 @@ def test_a_run_that_was_cut_off_and_resumed_is_taken_back_as_far_as_it_came(make
     plan = plan.model_copy(update={"stages": (*plan.stages[:2], gate, plan.stages[2])})
     run = make(plan, cluster)
     run.start()
-    assert ended(run).status is RunStatus.FAILED and run.ended.wait(20)
+    assert ended(run).status is RunStatus.FAILED and run.ended.wait(LIMIT)
     now = looks(a="new", b="new").model_copy(update={"cluster": "prod"})
     assert ids(undo_plan(final_state(run.folder), now)) == ["back:b", "back:a"]
     again = Run(run.plan, cluster, folder=run.folder, earlier=unfinished(run.folder).events)
     again.start()
-    assert ended(again).status is RunStatus.DONE and again.ended.wait(20)
+    assert ended(again).status is RunStatus.DONE and again.ended.wait(LIMIT)
     whole = undo_plan(final_state(run.folder), now)
     assert ids(whole) == ["back:c", "back:b", "back:a"]
 
@@ -195,11 +195,50 @@ def test_what_belongs_to_the_whole_is_kept_and_is_not_enough_by_itself() -> None
         undo_plan(told(plan, *done("a"), STOP), looks(a="new"))
 
 
+def test_what_has_moved_is_not_asked_where_it_was() -> None:
+    asked = [
+        wait_for_key(f"wait:{asks}:{host}", host=host, asks=asks)
+        for asks, host in (
+            ("deis-logger", "deis-1"),
+            ("deis-logger", "deis-2"),
+            ("deis-gone", "deis-2"),
+        )
+    ]
+    last = wait_for_key("last", needs=tuple(step.id for step in asked))
+    plan = three(undo=(stage(back("c"), name="back-c"), stage(*asked, last, name="live")))
+    found = undo_plan(told(plan, *done(*NAMES), END), looks(c="new"))
+    left = ("wait:deis-logger:deis-1", "wait:deis-gone:deis-2")
+    assert ids(found) == ["back:c", *left, "last"]
+    assert list(found.steps)[-1].needs == left
+    assert "deis-logger runs on deis-2 no more: it is not asked there" in found.impact.notes
+
+
 def test_the_preview_tells_what_is_there_now_not_what_the_run_had_made() -> None:
     plan = undo_plan(told(three(), *done(*NAMES), END), looks(a="mine", b="new", c="new"))
     first = plan.changes[0]
     assert (first.current, first.desired) == ("mine", "old")
     assert first.note == "changed since that run, which had made it new"
+
+
+@pytest.mark.parametrize(
+    ("wrote", "now", "shown"),
+    [
+        ("new", "new", "as is best"),
+        ("new", "mine", "mine"),
+        ("${secret:x}", "new", "as is best"),
+        (MASK, "new", "as is best"),
+    ],
+)
+def test_a_value_that_was_told_in_other_words_is_not_taken_for_changed(
+    wrote: str, now: str, shown: str
+) -> None:
+    plan = three(changes=(Change(where="/deis/x/a", current="old", desired="as is best", steps=("set:a",)),))  # fmt: skip
+    plan = plan.model_copy(
+        update={"stages": (stage(write("a", wrote), name="a"), *plan.stages[1:])}
+    )
+    [change] = undo_plan(told(plan, *done(*NAMES), END), looks(a=now)).changes
+    assert (change.current, change.desired) == (shown, "old")
+    assert bool(change.note) == (shown == "mine")
 
 
 def test_what_is_back_already_is_not_taken_back_again() -> None:

@@ -66,6 +66,11 @@ async def walk(pilot: Pilot[Any]) -> None:
     take(pilot, "etcd-choose")
     await pilot.press("escape")
     await shows(pilot, "Registration mode", "ok")
+    await pilot.press("3")
+    await shows(pilot, "Images in", "Amazon")
+    take(pilot, "stateless-choose")
+    await pilot.press("escape")
+    await shows(pilot, "Registration mode", "ok")
     await pilot.press("5")
     await shows(pilot, "Who may reach the controller", "Choose")
     take(pilot, "security-choose")
@@ -101,7 +106,7 @@ async def planes(pilot: Pilot[Any]) -> None:
     await shows(pilot, "Registration mode", "looked")
     await pilot.press("1")
     await shows(pilot, "Planes of each host", "control")
-    await pilot.press("down", "right")
+    await pilot.press("tab", "down", "right")
     take(pilot, "planes-choose")
 
 

@@ -8,10 +8,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input, Log, Static
+from textual.widgets import Input, Static
 
 from deiswizard.screens.base import WizardScreen
 from deiswizard.screens.panes.log import LogFeed
+from deiswizard.screens.widgets.tail import Tail
 
 
 class LogScreen(WizardScreen):
@@ -29,7 +30,6 @@ class LogScreen(WizardScreen):
         self._feed = LogFeed()
         self._hosts: list[str] = [""]
         self._host = 0
-        self._follows = True
         self._words = ""
 
     def body(self) -> ComposeResult:
@@ -38,7 +38,7 @@ class LogScreen(WizardScreen):
         yield Input(
             placeholder="only lines that hold this; enter keeps it, empty shows all", id="filter"
         )
-        yield Log(id="log-lines", max_lines=20_000, highlight=False)
+        yield Tail(id="log-lines", max_lines=20_000, highlight=False)
 
     def on_mount(self) -> None:
         """Everything so far at once."""
@@ -46,12 +46,14 @@ class LogScreen(WizardScreen):
         run = self.wizard.run_handle
         if run is not None:
             self._hosts = ["", *dict.fromkeys(step.host for step in run.plan.steps if step.host)]
-        self.query_one(Log).focus()
+        tail = self.query_one(Tail)
+        tail.focus()
         super().on_mount()
+        self.watch(tail, "follows", self.refresh_bars, init=False)
 
     def keys(self) -> list[tuple[str, str]]:
         """What can be done here."""
-        word = "stop following" if self._follows else "follow"
+        word = "stop following" if self.query_one(Tail).follows else "follow"
         return [
             ("f", word),
             ("h", "next host"),
@@ -66,10 +68,8 @@ class LogScreen(WizardScreen):
         run = self.wizard.run_handle
         if run is None:
             return
-        log = self.query_one(Log)
-        lines = self._feed.new_lines(run.hub, self._hosts[self._host], self._words)
-        if lines:
-            log.write_lines(lines, scroll_end=self._follows)
+        if lines := self._feed.new_lines(run.hub, self._hosts[self._host], self._words):
+            self.query_one(Tail).write_lines(lines)
         which = self._hosts[self._host] or "all hosts"
         only = f"   only '{self._words}'" if self._words else ""
         self.query_one("#log-where", Static).update(
@@ -78,15 +78,13 @@ class LogScreen(WizardScreen):
 
     def _start_over(self) -> None:
         self._feed = LogFeed()
-        self.query_one(Log).clear()
+        self.query_one(Tail).clear()
         self.pump()
 
     def action_follow(self) -> None:
         """Follow the end, or stay."""
-        self._follows = not self._follows
-        if self._follows:
-            self.query_one(Log).scroll_end(animate=False)
-        self.refresh_bars()
+        tail = self.query_one(Tail)
+        tail.follow(not tail.follows)
 
     def action_host(self) -> None:
         """The next host's lines only."""
@@ -103,7 +101,7 @@ class LogScreen(WizardScreen):
     def _filtered(self, event: Input.Submitted) -> None:
         self._words = event.value
         event.input.display = False
-        self.query_one(Log).focus()
+        self.query_one(Tail).focus()
         self._start_over()
 
     def action_back(self) -> None:
@@ -111,6 +109,6 @@ class LogScreen(WizardScreen):
         field = self.query_one("#filter", Input)
         if field.display:
             field.display = False
-            self.query_one(Log).focus()
+            self.query_one(Tail).focus()
             return
         self.dismiss(None)

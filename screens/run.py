@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Log, Static
+from textual.widgets import Static
 
 from deiswizard.screens.engine import RunLike
 from deiswizard.screens.panes.log import LogFeed
@@ -13,6 +13,7 @@ from deiswizard.screens.panes.progress import Row, card, overall
 from deiswizard.screens.panes.views import COMMON, views_of
 from deiswizard.screens.theme import Symbols
 from deiswizard.screens.widgets.bars import tabs
+from deiswizard.screens.widgets.tail import Tail
 
 LOG_LINES = 5_000
 PLACES = ("first", "second", "third")
@@ -29,7 +30,6 @@ class RunPane(Container):
         self._tabs: Content | None = None
         self._feed = LogFeed()
         self._run: RunLike | None = None
-        self._log_size = 0
         self._views = COMMON
         self._place = 0
         self.chosen = 0
@@ -44,7 +44,7 @@ class RunPane(Container):
                 yield Static("", id="second", markup=False)
                 yield Static("", id="third", markup=False)
         yield Static("", id="card", markup=False)
-        yield Log(id="tail", max_lines=LOG_LINES, highlight=False)
+        yield Tail(id="tail", max_lines=LOG_LINES, highlight=False)
 
     def follow(self, run: RunLike) -> None:
         """Show this run from its beginning."""
@@ -53,7 +53,7 @@ class RunPane(Container):
         self._go_to(0)
         self.set_class(len(self._views) < len(PLACES), "-two-views")
         self._feed = LogFeed()
-        self.query_one(Log).clear()
+        self.query_one(Tail).clear().follow()
 
     def pump(self, now: float) -> None:
         """Repaint what changed."""
@@ -76,16 +76,8 @@ class RunPane(Container):
                 width, height = max(20, static.size.width), max(3, static.size.height)
                 self._show(place, view(plan, state, width, height, self._symbols))
         self._show_tabs(shown > 1)
-        self._follow_log(run)
-
-    def _follow_log(self, run: RunLike) -> None:
-        log = self.query_one(Log)
-        lines = self._feed.new_lines(run.hub)
-        if lines:
-            log.write_lines(lines)
-        elif self._log_size != log.size.height:
-            log.scroll_end(animate=False)
-        self._log_size = log.size.height
+        if lines := self._feed.new_lines(run.hub):
+            self.query_one(Tail).write_lines(lines)
 
     def _show(self, name: str, lines: list[Row]) -> None:
         if self._shown.get(name) == lines:

@@ -113,7 +113,7 @@ class PretendCluster:
             if not host.is_down
         }
 
-    def _outside_tables(self) -> Mapping[str, int]:
+    def _outside_tables(self) -> Mapping[str, tuple[str, ...]]:
         """What the database outside holds: the controller's tables where it is the controller's already."""
         return database.TABLES if self.scenario.stateless else {}
 

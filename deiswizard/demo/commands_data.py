@@ -88,8 +88,8 @@ def docker_exec(
         give(host, process, database.dump())
         return 0
     if "psql" in words and "query_to_xml" in text:
-        rows = "".join(f"{table}\t{count}\n" for table, count in sorted(database.TABLES.items()))
-        process.out(rows)
+        for table, rows in sorted(database.TABLES.items()):
+            process.out(f"{table}\t{database.content(rows)}\n")
         return 0
     if words[-1:] == ["pg_dumpall"]:
         give(host, process, cluster.database or dump())

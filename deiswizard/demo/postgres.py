@@ -1,6 +1,6 @@
 """A PostgreSQL beyond the pretend cluster: version 3 of its protocol, as far as a look at it needs.
 
-It really checks the password (md5), really refuses, and holds tables by their number of rows.
+It really checks the password (md5), really refuses, and holds the rows of tables.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import secrets
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from deiswizard.demo.database import content
 
 VERSION = "9.6.24"
 SSL_REQUEST, GSS_REQUEST, CANCEL = 80877103, 80877104, 80877102
-TEXT, BIGINT = 25, 20
+TEXT = 25
 TABLE = re.compile(r"CREATE TABLE (?:public\.)?(\w+)", re.IGNORECASE)
 COPIED = re.compile(r"^COPY (?:public\.)?(\w+) [^\n]*FROM stdin;\n(.*?)^\\\.$", re.MULTILINE | re.DOTALL)  # fmt: skip
 
@@ -36,10 +38,13 @@ class PretendPostgres:
     """
 
     def __init__(
-        self, users: Mapping[str, str], databases: Mapping[str, Mapping[str, int]]
+        self, users: Mapping[str, str], databases: Mapping[str, Mapping[str, Sequence[str]]]
     ) -> None:
         self.users = dict(users)
-        self.databases = {name: dict(tables) for name, tables in databases.items()}
+        self.databases: dict[str, dict[str, tuple[str, ...]]] = {
+            name: {table: tuple(rows) for table, rows in tables.items()}
+            for name, tables in databases.items()
+        }
         self.readers: set[str] = set()
         self.wants_scram = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -69,8 +74,10 @@ class PretendPostgres:
             if table in there:
                 return f'ERROR:  relation "{table}" already exists'
         if "COMMIT;" in script.rpartition("\\.")[2]:
-            there.update(dict.fromkeys(TABLE.findall(script), 0))
-            there.update({table: rows.count("\n") for table, rows in COPIED.findall(script)})
+            there.update(dict.fromkeys(TABLE.findall(script), ()))
+            there.update(
+                {table: tuple(rows.splitlines()) for table, rows in COPIED.findall(script)}
+            )
         return ""
 
     def _listen(self) -> None:
@@ -118,11 +125,12 @@ class PretendPostgres:
     def _query(self, session: Session, user: str, database: str, text: str) -> None:
         words = text.strip().lower()
         if "query_to_xml" in words:
-            session.rows(sorted(self.databases[database].items()))
+            tables = self.databases[database].items()
+            session.rows(sorted((table, content(rows)) for table, rows in tables))
         elif words.startswith("create table") and user in self.readers:
             session.state = b"E"
             session.refuse(Refusal("42501", "permission denied for schema public"))
-        elif words.split(" ")[0] in ("begin", "rollback", "create"):
+        elif words.split(" ")[0] in ("begin", "rollback", "create", "set"):
             session.state = {"begin": b"T", "rollback": b"I"}.get(words, session.state)
             session.send(b"C", words.split(" ")[0].upper().encode() + b"\0")
         else:
@@ -176,15 +184,15 @@ class Session:
         fields = f"S{level}\0V{level}\0C{error.code}\0M{error}\0\0"
         self.send(b"E", fields.encode())
 
-    def rows(self, rows: list[tuple[str, int]]) -> None:
-        """A table of names and numbers."""
+    def rows(self, rows: list[tuple[str, str]]) -> None:
+        """A table of two columns."""
         columns = b"".join(
-            name + b"\0" + struct.pack("!ihihih", 0, 0, kind, -1, -1, 0)
-            for name, kind in ((b"table_name", TEXT), (b"c", BIGINT))
+            name + b"\0" + struct.pack("!ihihih", 0, 0, TEXT, -1, -1, 0)
+            for name in (b"relname", b"case")
         )
         self.send(b"T", struct.pack("!h", 2) + columns)
         for row in rows:
-            cells = [str(cell).encode() for cell in row]
+            cells = [cell.encode() for cell in row]
             body = b"".join(struct.pack("!i", len(cell)) + cell for cell in cells)
             self.send(b"D", struct.pack("!h", 2) + body)
         self.send(b"C", f"SELECT {len(rows)}\0".encode())

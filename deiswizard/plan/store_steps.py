@@ -116,4 +116,6 @@ def _shown_database(step: DatabaseStep) -> str:
             dump = f"echo '{BEGIN}'; {dump_command(step.source)} && echo '{COMMIT}'"
             return f"{{ {dump}; }} | {load_words(at)}   # in the container of deis-database"
         case "compare":
-            return f"count the rows of every table: {OWN} psql -d {step.source}, and {psql}"
+            return (
+                f"count and hash the rows of every table: {OWN} psql -d {step.source}, and {psql}"
+            )

@@ -11,8 +11,8 @@ from deiswizard.run.backing_up import teller
 from deiswizard.run.context import Context, Result
 from deiswizard.run.folders import runs_folder
 from deiswizard.stores.bucket import Credentials, client, role_credentials
-from deiswizard.stores.database import DatabaseFound, differences, look_at
-from deiswizard.stores.database_copy import copy_tables, counts_here
+from deiswizard.stores.database import Content, DatabaseFound, differences, look_at
+from deiswizard.stores.database_copy import contents_here, copy_tables
 from deiswizard.stores.registry_copy import RegistryCopy
 from deiswizard.stores.trial import try_bucket
 from deiswizard.vocabulary import StepStatus
@@ -109,13 +109,13 @@ def _copied(
 ) -> Result:
     """All tables or none: what an earlier attempt did is seen by what is there."""
     source = context.access.host(step.source_host)
-    here = counts_here(source, step.source)
+    here = contents_here(source, step.source)
     if found.tables:
-        if not differences(here, found.counts):
+        if not differences(here, found.contents):
             return Result(StepStatus.DONE, f"it is there already: {_rows(here)}")
         raise StepError(
             f"the database {step.address.name} at {step.address.host} is not empty any more",
-            said="; ".join(differences(here, found.counts)[:3]),
+            said="; ".join(differences(here, found.contents)[:3]),
             do="somebody else writes to it: look, empty it, then try again",
         )
     moved = teller(step.id, context)
@@ -131,15 +131,16 @@ def _copied(
 
 
 def _compared(step: DatabaseStep, context: Context, found: DatabaseFound) -> Result:
-    here = counts_here(context.access.host(step.source_host), step.source)
-    if different := differences(here, found.counts):
+    here = contents_here(context.access.host(step.source_host), step.source)
+    if different := differences(here, found.contents):
         raise StepError(
-            f"{len(different)} tables differ",
+            f"{counted(len(different), 'table')} of the two databases differ",
             said="; ".join(different[:3]),
             do="does somebody write to one of them? Empty the new one, then copy again",
         )
-    return Result(StepStatus.DONE, f"{_rows(here)} on both sides")
+    return Result(StepStatus.DONE, f"{_rows(here)}, the same on both sides")
 
 
-def _rows(counts: dict[str, int]) -> str:
-    return f"{counted(len(counts), 'table')}, {grouped(sum(counts.values()))} rows"
+def _rows(contents: dict[str, Content]) -> str:
+    rows = sum(content.rows for content in contents.values())
+    return f"{counted(len(contents), 'table')}, {grouped(rows)} rows"

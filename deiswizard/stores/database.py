@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr
 from deiswizard.cluster.forwarding import forwarded
 from deiswizard.errors import PreconditionError, ServiceError, StepError
 from deiswizard.frozen import Frozen
+from deiswizard.wording import counted
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,15 +27,28 @@ OLDEST = 90000
 OLD_WAYS = "password,md5,none"
 """How a client of 2014 can log in. SCRAM came with PostgreSQL 10, and its libpq knows nothing of it."""
 
-COUNTS = """
-select c.relname, case when has_table_privilege(c.oid, 'select') then (xpath('/row/c/text()', query_to_xml(
-    format('select count(*) as c from %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
-    else -1 end
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = 'public' and c.relkind in ('r', 'p') order by 1
+SAME_WORDS = (
+    "set datestyle = iso; set intervalstyle = postgres; set timezone = 'UTC'; "
+    "set extra_float_digits = 0; set bytea_output = hex"
+)
+"""Of a session, so that every server writes the same value as the same text."""
+
+OF_ONE = (
+    "select count(*) || '' '' || coalesce(sum((''x'' || substr(md5(convert_to(of_deiswizard::text, ''UTF8'')), "
+    "1, 15))::bit(60)::bigint), 0) as c from %I.%I of_deiswizard"
+)
+"""What a table holds: how many rows, and the sum of 60 bits of each row's MD5, which no order changes. The alias is
+one that no column has: a column would hide the row.
 """
-"""Each table and its exact number of rows, -1 of one that may not be read, in one question that every server
-since 9.1 understands. Not by information_schema, which leaves out what somebody else owns.
+
+CONTENTS = (
+    "select c.relname, case when has_table_privilege(c.oid, 'select') then (xpath('/row/c/text()', "
+    f"query_to_xml(format('{OF_ONE}', n.nspname, c.relname), false, true, '')))[1]::text else '-1 0' end "
+    "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+    "where n.nspname = 'public' and c.relkind in ('r', 'p') order by 1"
+)
+"""Each table and what it holds, -1 of one that may not be read, in one question that every server since 9.1
+understands. Not by information_schema, which leaves out what somebody else owns.
 """
 
 TRIAL = "deiswizard_trial"
@@ -49,17 +63,30 @@ class DatabaseAddress(Frozen):
     user: str
 
 
+class Content(Frozen):
+    """What a table holds: its ``rows``, -1 where it may not be read, and a ``checksum`` over them."""
+
+    rows: int
+    checksum: str = "0"
+
+    @classmethod
+    def read(cls, text: str) -> Content:
+        """From an answer to ``CONTENTS``: both, a blank between. Raises ValueError when it is none."""
+        rows, checksum = text.split(" ")
+        return cls(rows=int(rows), checksum=str(int(checksum)))
+
+
 class DatabaseFound(Frozen):
-    """What a login found. ``tables``: each of the schema public, and its rows."""
+    """What a login found. ``tables``: each of the schema public, and what it holds."""
 
     version: str
     version_number: int
-    tables: tuple[tuple[str, int], ...] = ()
+    tables: tuple[tuple[str, Content], ...] = ()
     encrypted: bool = False
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Table to rows."""
+    def contents(self) -> dict[str, Content]:
+        """Table to what it holds."""
         return dict(self.tables)
 
 
@@ -76,8 +103,8 @@ def problem_of_value(name: str, value: str) -> str:
     return ""
 
 
-def differences(source: Mapping[str, int], target: Mapping[str, int]) -> tuple[str, ...]:
-    """Where two databases differ in tables or rows, a sentence for each; rows at ``target`` come second."""
+def differences(source: Mapping[str, Content], target: Mapping[str, Content]) -> tuple[str, ...]:
+    """Where two databases differ, a sentence for each table; rows at ``target`` come second."""
     found = []
     for table in sorted({*source, *target}):
         here, there = source.get(table), target.get(table)
@@ -85,8 +112,10 @@ def differences(source: Mapping[str, int], target: Mapping[str, int]) -> tuple[s
             found.append(f"{table} is only in the new database")
         elif there is None:
             found.append(f"{table} is missing in the new database")
+        elif here.rows != there.rows:
+            found.append(f"{table} has {here.rows} rows here and {there.rows} there")
         elif here != there:
-            found.append(f"{table} has {here} rows here and {there} there")
+            found.append(f"{table} has other values in {counted(here.rows, 'row')} there")
     return tuple(found)
 
 
@@ -105,7 +134,7 @@ def driver() -> Any:
 def look_at(
     address: DatabaseAddress, password: SecretStr, open_channel: Callable[[], Any]
 ) -> DatabaseFound:
-    """Log in through a channel as the controller would, try to make a table, count every row.
+    """Log in through a channel as the controller would, try to make a table, read what every table holds.
 
     Raises:
         StepError: the controller could not work with it; says why and what to do.
@@ -155,11 +184,12 @@ def _found(connection: psycopg.Connection[Any], address: DatabaseAddress) -> Dat
     connection.execute("begin")
     connection.execute(f"create table {TRIAL} (id integer)")
     connection.execute("rollback")
-    rows = connection.execute(" ".join(COUNTS.split())).fetchall()
+    connection.execute(SAME_WORDS)
+    rows = connection.execute(CONTENTS).fetchall()
     return DatabaseFound(
         version=version.split(" ")[0],
         version_number=number,
-        tables=tuple((str(name), int(count)) for name, count in rows),
+        tables=tuple((str(name), Content.read(str(said))) for name, said in rows),
         encrypted=connection.pgconn.ssl_in_use,
     )
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from deiswizard.backup.content import END_OF_ONE, Tail
 from deiswizard.cluster.access import CommandResult, HostAccess
 from deiswizard.errors import CancelledError, StepError, WizardError
-from deiswizard.stores.database import COUNTS, DatabaseAddress
+from deiswizard.stores.database import CONTENTS, SAME_WORDS, Content, DatabaseAddress
 
 OWN = "docker exec deis-database sudo -u postgres"
 BEGIN, COMMIT = "BEGIN;", "COMMIT;"
@@ -60,28 +60,31 @@ def load_command(address: DatabaseAddress) -> str:
     return f"docker exec -i deis-database sh -c {shlex.quote(script)}"
 
 
-def counts_command(name: str) -> str:
-    """What prints each table and its number of rows, a tab between."""
-    return shlex.join(
-        [*OWN.split(), "psql", "-d", name, "-tAX", "-F", "\t", "-c", " ".join(COUNTS.split())]
-    )
+def contents_command(name: str) -> str:
+    """What prints each table and what it holds, a tab between."""
+    words = [*OWN.split(), "psql", "-d", name, "-qtAX", "-F", "\t"]
+    return shlex.join([*words, "-c", f"{SAME_WORDS}; {CONTENTS}"])
 
 
-def counts_here(host: HostAccess, name: str) -> dict[str, int]:
-    """The rows of every table of the cluster's own database.
+def contents_here(host: HostAccess, name: str) -> dict[str, Content]:
+    """What every table of the cluster's own database holds.
 
     Raises:
         LinkError: the host was not reached. StepError: the database did not tell.
     """
-    result = host.run(counts_command(name), timeout=600)
-    rows = [line.split("\t") for line in result.out.splitlines() if line.strip()]
-    if not result.ok or not all(len(row) == 2 and row[1].isdecimal() for row in rows):
-        raise StepError(
-            "the cluster's database did not say what it holds",
-            said=result.why or _first_error(result),
-            do="look at the database: docker logs deis-database",
-        )
-    return {table: int(count) for table, count in rows}
+    result = host.run(contents_command(name), timeout=600)
+    silent = StepError(
+        "the cluster's database did not say what it holds",
+        said=result.why or _first_error(result),
+        do="look at the database: docker logs deis-database",
+    )
+    if not result.ok:
+        raise silent
+    try:
+        pairs = (line.split("\t") for line in result.out.splitlines() if line.strip())
+        return {table: Content.read(said) for table, said in pairs}
+    except ValueError:
+        raise silent from None
 
 
 class _Pipe:

@@ -139,7 +139,7 @@ def test_a_store_that_will_not_do_stops_the_run_before_any_change(
         case "a user who may make no table":
             three.postgres.readers.add("deis")
         case "a database that is not empty":
-            three.postgres.databases["deis"] = {"api_app": 1, "somebody": 2}
+            three.postgres.databases["deis"] = {"api_app": ("1\tone",), "somebody": ()}
         case "a bucket that is not there":
             three.outside["other.s3.amazonaws.com:443"] = three.outside["s3.amazonaws.com:443"]
             choices["bucket"] = "other"

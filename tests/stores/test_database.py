@@ -18,16 +18,18 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from deiswizard.cluster.access import ByteSink, CommandResult, HostAccess
+from deiswizard.demo.database import content
 from deiswizard.demo.postgres import PretendPostgres
 from deiswizard.errors import CancelledError, LinkError, StepError, WizardError
 from deiswizard.stores.database import (
+    Content,
     DatabaseAddress,
     DatabaseFound,
     differences,
     look_at,
     problem_of_value,
 )
-from deiswizard.stores.database_copy import copy_tables, counts_here, load_command
+from deiswizard.stores.database_copy import contents_here, copy_tables, load_command
 from tests.postgres import Postgres, docker_stand_in, fill, postgres, why_no_postgres
 
 USERS = {"plain": "md5-secret", "reader": "reader-secret", "modern": "scram-secret"}
@@ -35,6 +37,9 @@ HBA = """local all all trust
 host all plain,reader 127.0.0.1/32 md5
 host all modern 127.0.0.1/32 scram-sha-256
 """
+ODD = ("(1)", "(2)")
+"""The rows of the table ``odd``, as PostgreSQL writes a row: the demo's are asked about in the same words."""
+
 needs_postgres = pytest.mark.skipif(bool(why_no_postgres()), reason=why_no_postgres())
 
 
@@ -65,7 +70,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
     if request.param == "real":
         yield cast(Postgres, request.getfixturevalue("real")).port
         return
-    made = PretendPostgres(USERS, {"new": {"odd": 2}})
+    made = PretendPostgres(USERS, {"new": {"odd": ODD}})
     made.readers.add("reader")
     yield made.address[1]
     made.close()
@@ -82,7 +87,8 @@ def looked(
 def test_a_login_finds_the_version_and_every_table_and_leaves_nothing(port: int) -> None:
     for _ in range(2):
         found = looked(port, "plain")
-        assert found.counts == {"odd": 2} and found.version_number >= 90000
+        assert found.contents == {"odd": Content.read(content(ODD))}
+        assert found.version_number >= 90000
         assert found.version and not found.encrypted
 
 
@@ -135,15 +141,18 @@ def test_no_thread_and_no_port_stays(port: int) -> None:
 def test_a_table_of_somebody_else_is_seen_though_it_may_not_be_read(real: Postgres) -> None:
     real.sql("create database others owner plain")
     real.sql("create table theirs (id int)", "others")
-    assert looked(real.port, "plain", database="others").counts == {"theirs": -1}
+    assert looked(real.port, "plain", database="others").contents == {"theirs": Content(rows=-1)}
 
 
 def test_differences_are_sentences() -> None:
-    found = differences({"a": 1, "b": 2}, {"b": 3, "c": 1})
+    one, two = Content(rows=1, checksum="5"), Content(rows=2, checksum="5")
+    other = Content(rows=1, checksum="6")
+    found = differences({"a": one, "b": two, "d": one}, {"b": one, "c": one, "d": other})
     assert found == (
-        "a is missing in the new database", "b has 2 rows here and 3 there", "c is only in the new database",
+        "a is missing in the new database", "b has 2 rows here and 1 there", "c is only in the new database",
+        "d has other values in 1 row there",
     )  # fmt: skip
-    assert not differences({"a": 1}, {"a": 1})
+    assert not differences({"a": one}, {"a": one})
 
 
 @given(st.text(min_size=1, max_size=30))
@@ -229,10 +238,65 @@ def copied(
     )
 
 
+def different(host: LocalHost, address: DatabaseAddress, name: str = "deis") -> tuple[str, ...]:
+    """What tells the copy from what it was made of."""
+    secret = SecretStr(USERS["plain"])
+    way = lambda: socket.create_connection(("127.0.0.1", address.port))  # noqa: E731
+    here = contents_here(cast(HostAccess, host), name)
+    return differences(here, look_at(address, secret, way).contents)
+
+
+CHANGES = {
+    "update auth_user set is_active = false where id = 7": (
+        "auth_user has other values in 20000 rows there",
+    ),
+    "update auth_user set is_active = true where id = 7": (),
+    "update auth_user set username = 'user 9' where id = 9": (
+        "auth_user has other values in 20000 rows there",
+    ),
+    "delete from auth_user where id = 9": ("auth_user has 20000 rows here and 19999 there",),
+}
+"""To what is done to the copy, one after the other, what is told of it."""
+
+
+@needs_postgres
+def test_a_server_that_writes_values_in_another_way_holds_the_same(
+    host: LocalHost, real: Postgres
+) -> None:
+    """Another encoding, time zone, date style; figures and bytes are written in another way, rows lie elsewhere.
+
+    SQL_ASCII is what initdb makes without a locale, as in the container (deis/deis database/bin/boot).
+    """
+    real.sql(
+        "create database odd_one template template0 encoding sql_ascii lc_collate 'C' lc_ctype 'C'"
+    )
+    real.sql(
+        "create table odd (of_deis text, at timestamptz, took interval, x float8, y real, raw bytea, n numeric);"
+        "insert into odd select 'ü ' || n, '2014-07-08 09:10:11.12+02', n * interval '61 minutes', n / 3.0::float8,"
+        " n / 7.0::real, decode(md5(n::text), 'hex'), n / 9.0 from generate_series(1, 100) n",
+        "odd_one",
+    )
+    real.sql(
+        "create database otherwise owner plain template template0 encoding latin1 lc_collate 'C' lc_ctype 'C'"
+    )
+    for setting in (
+        "timezone = 'Asia/Tokyo'", "datestyle = 'sql, dmy'", "intervalstyle = sql_standard",
+        "extra_float_digits = 3", "bytea_output = escape",
+    ):  # fmt: skip
+        real.sql(f"alter database otherwise set {setting}")
+    there = DatabaseAddress(host="127.0.0.1", port=real.port, name="otherwise", user="plain")
+    copied(host, there, name="odd_one")
+    assert tables(there) == {"odd": 100} and not different(host, there, "odd_one")
+    real.sql("update odd set took = took where x < 5", "otherwise")
+    assert not different(host, there, "odd_one"), "the order does not count"
+    real.sql("update odd set at = at + interval '1 microsecond' where x = 20", "otherwise")
+    assert different(host, there, "odd_one") == ("odd has other values in 100 rows there",)
+
+
 def tables(address: DatabaseAddress) -> dict[str, int]:
     secret = SecretStr(USERS["plain"])
     way = lambda: socket.create_connection(("127.0.0.1", address.port))  # noqa: E731
-    return look_at(address, secret, way).counts
+    return {table: held.rows for table, held in look_at(address, secret, way).contents.items()}
 
 
 @needs_postgres
@@ -241,11 +305,14 @@ def test_every_table_is_copied_by_a_user_who_is_no_superuser(
 ) -> None:
     told: list[int] = []
     size = copied(host, target, moved=told.append)
-    here = counts_here(cast(HostAccess, host), "deis")
-    assert here == {"api_app": 3000, "auth_user": 20_000}
-    assert not differences(here, tables(target)) and told[-1] == size > 1_000_000
+    assert told[-1] == size > 1_000_000
+    assert tables(target) == {"api_app": 3000, "auth_user": 20_000}
+    assert not different(host, target)
     ask = "select md5(string_agg(username, ',' order by id)) from auth_user"
     assert real.sql(ask, "deis") == real.sql(ask, "filled"), "awkward characters too"
+    for change, told_of in CHANGES.items():
+        real.sql(change, "filled")
+        assert different(host, target) == told_of
     assert not any(USERS["plain"] in command for command in host.commands)
     assert "PGPASSWORD" in load_command(target) and "read -r" in load_command(target)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.flows.clusters import Cluster
 from tests.flows.commands import deiswizard
+from tests.lab.waiting import await_that
 
 
 def answers(folder: Path, text: str) -> str:
@@ -24,6 +25,14 @@ def told_of(cluster: Cluster, recommendation: str) -> dict[str, Any]:
         one for one in told["recommendations"] if one["recommendation"] == recommendation
     )
     return mine
+
+
+def await_status(cluster: Cluster, recommendation: str, expected: str) -> None:
+    """For clusters under load: a member that is busy says now and then that it is not healthy."""
+    await_that(
+        lambda: told_of(cluster, recommendation)["status"] == expected,
+        f"{recommendation} is {expected}",
+    )
 
 
 def assert_status(cluster: Cluster, recommendation: str, *expected: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.checks import answers, assert_status
+from tests.flows.checks import answers, assert_status, await_status
 from tests.flows.clusters import direct
 from tests.flows.commands import deiswizard
 from tests.lab.lab import Lab
@@ -96,7 +96,7 @@ def test_five_become_three_and_five_again_and_no_acknowledged_write_is_lost(
             lambda: all(len(w.acknowledged) > before[w.host] for w in all_of_them),
             "every host writes through its own port",
         )
-        assert_status(real, "etcd", "ok")
+        await_status(real, "etcd", "ok")
         for name in ("deis-5", "deis-1"):  # one at a time: two would be the quorum of three
             five.host(name).power_off()
             five.host(name).power_on()
@@ -105,7 +105,7 @@ def test_five_become_three_and_five_again_and_no_acknowledged_write_is_lost(
         back = deiswizard("undo", "last", "--yes", *real.flags())
         assert back.code == 0, back.err
         assert proxies(five) == set()
-        assert_status(real, "etcd", "to do")
+        await_status(real, "etcd", "to do")
     there = five.keys.below(WRITTEN)
     for writer in all_of_them:
         assert len(writer.acknowledged) > 20, f"{writer.host}: {writer.refused} refused"

@@ -6,6 +6,9 @@ from typing import Literal
 
 from deiswizard.frozen import Frozen
 
+BUSY = ("active", "activating", "deactivating", "reloading")
+"""What systemd calls a unit that runs, or is about to, or not yet ended."""
+
 
 class MachinesCarry(Frozen):
     """At least ``least`` machines that fleet knows now carry ``pair`` (``routerMesh=true``).

@@ -21,6 +21,7 @@ from deiswizard.plan.conditions import (
 )
 from deiswizard.plan.etcd_stands import EtcdStands
 from deiswizard.plan.fleet_conditions import (
+    BUSY,
     MachinesCarry,
     MetadataIs,
     UnitRunsOn,
@@ -41,6 +42,9 @@ from deiswizard.plan.reach_conditions import (
 from deiswizard.plan.script_etcd import etcd_stands
 from deiswizard.plan.script_web import web_says
 from deiswizard.plan.step import shown_condition
+
+IS_BUSY = f"$3 ~ /^({'|'.join(BUSY)})$/"
+"""awk's question whether a row of fleet's is one of a unit that has not ended."""
 
 
 class Asking:
@@ -97,8 +101,8 @@ class Asking:
                 row = f'$1 == "{condition.unit}" {{ found = 1 }} END {{ exit found }}'
                 return f"{{ said=$({ask}) && printf '%s\\n' \"$said\" | awk {word(row)}; }}"
             case UnitStopped():
-                busy = f'$1 == "{condition.unit}" && $3 ~ /^(active|activating|deactivating)$/'
-                return self._rows(condition, f"{busy} {{ bad = 1 }} END {{ exit bad }}")
+                mine = f'$1 == "{condition.unit}" && {IS_BUSY}'
+                return self._rows(condition, f"{mine} {{ bad = 1 }} END {{ exit bad }}")
             case UnitRunsOn():
                 return self._run_on(condition)
             case UnitsStay():
@@ -150,8 +154,7 @@ class Asking:
         """Stricter than the wizard: one that was destroyed meanwhile keeps it waiting."""
         mine = " || ".join(f'$1 == "{unit}"' for unit in condition.units)
         there = f'index($2, "{condition.machine}/") == 1'
-        busy = "$3 ~ /^(active|activating|deactivating|reloading)$/"
-        rows = f'{mine} {{ if ({there}) {{ if ({busy}) bad = 1 }} else if ($4 == "running") n[$1] = 1 }}'
+        rows = f'{mine} {{ if ({there}) {{ if ({IS_BUSY}) bad = 1 }} else if ($4 == "running") n[$1] = 1 }}'
         ends = f"for (unit in n) runs++; exit bad || runs < {len(condition.units)}"
         return self._rows(condition, f"{rows} END {{ {ends} }}")
 

@@ -8,7 +8,13 @@ from deiswizard.cluster.access import FleetAccess, FleetUnit
 from deiswizard.cluster.unit_files import digest, options_of, text_of
 from deiswizard.errors import NeverHoldsError, PlanStaleError, WizardError
 from deiswizard.plan.conditions import UnitDone, UnitGone, UnitRunning
-from deiswizard.plan.fleet_conditions import UnitRunsOn, UnitsElsewhere, UnitsStay, UnitStopped
+from deiswizard.plan.fleet_conditions import (
+    BUSY,
+    UnitRunsOn,
+    UnitsElsewhere,
+    UnitsStay,
+    UnitStopped,
+)
 from deiswizard.plan.fleet_steps import (
     DestroyUnitStep,
     StartUnitStep,
@@ -125,9 +131,6 @@ def unit_gone(condition: UnitGone, context: Context) -> tuple[bool, str]:
         return False, f"fleet still has {condition.unit}"
     left = len(fleet.states(condition.unit))
     return not left, f"it is still there on {left} hosts" if left else ""
-
-
-BUSY = ("active", "activating", "deactivating", "reloading")
 
 
 def unit_stopped(condition: UnitStopped, context: Context) -> tuple[bool, str]:

@@ -126,6 +126,7 @@ def rows_printed(states: Sequence[UnitState]) -> str:
         ([row(A, "inactive/dead")], True),
         ([row(A, "failed/failed"), row(B, "inactive/dead")], True),
         ([row(A, "deactivating/stop-sigterm")], False),
+        ([row(A, "reloading/reload")], False),
         ([row(A, "inactive/dead"), row(B, "active/running")], False),
         ([row(A, "active/running", "job.service.other")], True),
     ],

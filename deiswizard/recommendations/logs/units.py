@@ -17,14 +17,12 @@ from deiswizard.errors import PreconditionError
 from deiswizard.recommendations.logs.choices import LoggingChoices
 from deiswizard.recommendations.logs.drain import parse_receiver
 from deiswizard.recommendations.preseed import fleet as preseed_fleet
+from deiswizard.recommendations.security.tags import app_of
 
 FORWARDER = "deiswizard-log-forwarder.service"
 OWN_PREFIX = "deiswizard-agent-"
 FOLDER = "/etc/deiswizard"
 """Where the files with the agents' keys are, on every host."""
-
-APP_UNIT = re.compile(r"[a-z0-9-]+_v\d+\.[a-z0-9-]+\.\d+\.service")
-"""The units of apps, which the controller submits."""
 
 OWN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\.service")
 CONTAINER = re.compile(r"--name[= ]\s*(\S+)")
@@ -182,7 +180,7 @@ def watching_units(snapshot: Snapshot) -> tuple[Unit, ...]:
         for unit in snapshot.units
         if unit.is_global
         and not unit.name.startswith("deis-")
-        and not APP_UNIT.fullmatch(unit.name)
+        and not app_of(unit.name)
         and unit.name != preseed_fleet.UNIT
     )
 

@@ -11,9 +11,9 @@ import json
 from typing import TYPE_CHECKING
 
 from deiswizard.cluster.fleet import PLATFORM, unit_options
+from deiswizard.cluster.placement import app_of, fits, pairs_of
 from deiswizard.demo import platform
 from deiswizard.demo.etcd_store import StoreError
-from deiswizard.recommendations.security.tags import app_of, pairs_of
 
 if TYPE_CHECKING:
     from deiswizard.demo.cluster import PretendCluster
@@ -38,12 +38,9 @@ class FleetEngine:
         self._places: dict[str, list[PretendHost]] = {}
 
     def _may_run(self, host: PretendHost, options: dict[str, list[str]]) -> bool:
-        wanted: dict[str, set[str]] = {}
-        for key, value in pairs_of(options.get("MachineMetadata", ())):
-            wanted.setdefault(key, set()).add(value)
-        has = host.fleetd.metadata
+        wanted = pairs_of(options.get("MachineMetadata", ()))
         is_there = not host.is_down and host.name not in self.away
-        return is_there and all(has.get(key) in values for key, values in wanted.items())
+        return is_there and fits(host.fleetd.metadata.items(), wanted)
 
     def settle(self) -> None:
         """Every unit where it may and shall be; one that may stay does. A loaded unit has its place too."""

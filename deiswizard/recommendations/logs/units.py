@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from deiswizard.cluster.placement import app_of
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit, UnitState
 from deiswizard.cluster.unit_files import CONTINUED, options_of
 from deiswizard.errors import PreconditionError
 from deiswizard.recommendations.logs.choices import LoggingChoices
 from deiswizard.recommendations.logs.drain import parse_receiver
 from deiswizard.recommendations.preseed import fleet as preseed_fleet
-from deiswizard.recommendations.security.tags import app_of
 
 FORWARDER = "deiswizard-log-forwarder.service"
 OWN_PREFIX = "deiswizard-agent-"

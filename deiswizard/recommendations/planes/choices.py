@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from deiswizard.cluster.placement import DATA_PLANE, app_of, fits, pairs_of
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.recommendations.base import Problem
 from deiswizard.recommendations.planes import files as planes_files
@@ -30,7 +31,6 @@ from deiswizard.recommendations.planes.facts import (
     to_decorate,
 )
 from deiswizard.recommendations.planes.fleetd import FOLDER, Fleetd, fleetd_of, known, shown
-from deiswizard.recommendations.security.tags import DATA_PLANE, app_of, fits, pairs_of
 from deiswizard.userdata.metadata import PLANES, pairs, with_planes
 from deiswizard.wording import few
 
@@ -170,7 +170,7 @@ def _apps(snapshot: Snapshot, choices: PlanesChoices) -> Iterator[Problem]:
     for unit in snapshot.units:
         app, kept = app_of(unit.name), pairs_of(unit.machine_metadata)
         tags = " ".join(f"{key}={value}" for key, value in kept if (key, value) != DATA_PLANE)
-        if not (app and kept_to(unit) and tags) or any(fits(host, kept) for host in then):
+        if not (app and kept_to(unit) and tags) or any(fits(host.metadata, kept) for host in then):
             continue
         if now := hosts_of(unit.name, snapshot):
             found.setdefault((app, tags), {}).update(dict.fromkeys(host.name for host in now))

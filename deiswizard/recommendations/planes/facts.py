@@ -11,11 +11,11 @@ from typing import Literal
 from pydantic import field_validator
 
 from deiswizard.cluster.fleet import PLATFORM
+from deiswizard.cluster.placement import DATA_PLANE, app_of, fits, pairs_of
 from deiswizard.cluster.snapshot import HostFacts, Question, Snapshot, Unit
 from deiswizard.recommendations.deis_units import short
 from deiswizard.recommendations.planes import fleetd as planes_fleetd
 from deiswizard.recommendations.provisioning import ProvisioningChoices
-from deiswizard.recommendations.security.tags import DATA_PLANE, app_of, fits, pairs_of
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.wording import few
 
@@ -139,7 +139,7 @@ def kept_to(unit: Unit) -> Plane | None:
 
 def may_run_on(unit: Unit, host: HostFacts) -> bool:
     """Whether fleet may run it there as it is now."""
-    return fits(host, pairs_of(unit.machine_metadata))
+    return fits(host.metadata, pairs_of(unit.machine_metadata))
 
 
 def is_wanted(unit: Unit) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deiswizard.cluster.placement import app_of
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.errors import PreconditionError
 from deiswizard.plan.plan import Change, FileBasis
@@ -19,7 +20,6 @@ from deiswizard.recommendations.planes.facts import (
     planes_now,
 )
 from deiswizard.recommendations.planes.fleetd import PATH, Fleetd, drop_in, fleetd_of, known, wanted
-from deiswizard.recommendations.security.tags import app_of
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.wording import counted, few
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deiswizard.cluster.placement import app_of
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
 from deiswizard.recommendations import provisioned
 from deiswizard.recommendations.deis_units import short
@@ -23,7 +24,6 @@ from deiswizard.recommendations.planes.facts import (
 )
 from deiswizard.recommendations.planes.files import roles
 from deiswizard.recommendations.planes.fleetd import shown
-from deiswizard.recommendations.security.tags import app_of
 from deiswizard.run.events import Check
 from deiswizard.userdata.metadata import PLANES
 from deiswizard.wording import counted, few

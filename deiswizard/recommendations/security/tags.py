@@ -6,18 +6,14 @@ The wizard writes no tags and no metadata. ``deis tags set k=v -a app`` makes th
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from deiswizard.cluster.snapshot import HostFacts, Snapshot
+from deiswizard.cluster.placement import DATA_PLANE, app_of, fits, pairs_of
+from deiswizard.cluster.snapshot import Snapshot
 from deiswizard.userdata.metadata import PLANES
 
-APP_UNIT = re.compile(r"([a-z0-9][a-z0-9-]*)_v\d+\.[^.]+\.\d+\.service")
 PLACEMENT = "/deis/platform/enablePlacementOptions"
-DATA_PLANE = ("dataPlane", "true")
 
 
 NOT_HERE = (
@@ -50,46 +46,15 @@ def metadata(snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def app_of(unit: str) -> str:
-    """``shop_v3.web.1.service`` -> ``shop``; empty: no unit of an app."""
-    match = APP_UNIT.fullmatch(unit)
-    return match[1] if match else ""
-
-
 def needs_data_plane(snapshot: Snapshot) -> bool:
     """Whether the controller gives every app unit ``dataPlane=true`` besides."""
     return snapshot.value(PLACEMENT) in ("true", "True", "TRUE", "1")
 
 
-def pairs_of(options: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs of MachineMetadata options: several on a line, each perhaps in quotes."""
-    return tuple(dict.fromkeys(pair for text in options for pair in _pairs_in(text)))
-
-
-@lru_cache(1024)
-def _pairs_in(text: str) -> tuple[tuple[str, str], ...]:
-    """Of one option: the units of all apps have a few between them."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.replace('"', " ").split()
-    found = (word.partition("=") for word in words if "=" in word)
-    return tuple((key.strip(), value.strip()) for key, _, value in found)
-
-
-def fits(host: HostFacts, pairs: Sequence[tuple[str, str]]) -> bool:
-    """Whether fleet may run a unit there: every key, with any of its values."""
-    wanted: dict[str, set[str]] = {}
-    for key, value in pairs:
-        wanted.setdefault(key, set()).add(value)
-    has = dict(host.metadata)
-    return all(has.get(key) in values for key, values in wanted.items())
-
-
 def places(snapshot: Snapshot, tags: Iterable[str]) -> tuple[str, ...]:
     """The hosts on which ``deis tags set TAGS`` would let an app run."""
     pairs = [*pairs_of(tags), *([DATA_PLANE] if needs_data_plane(snapshot) else [])]
-    return tuple(host.name for host in snapshot.hosts if fits(host, pairs))
+    return tuple(host.name for host in snapshot.hosts if fits(host.metadata, pairs))
 
 
 def told(snapshot: Snapshot, tags: Sequence[str], app: str = "APP") -> str:
@@ -114,7 +79,7 @@ def confined(snapshot: Snapshot) -> tuple[Confined, ...]:
         Confined(
             app,
             tuple(f"{key}={value}" for key, value in pairs),
-            tuple(host.name for host in snapshot.hosts if fits(host, pairs)),
+            tuple(host.name for host in snapshot.hosts if fits(host.metadata, pairs)),
         )
         for app, pairs in sorted(found.items())
     )

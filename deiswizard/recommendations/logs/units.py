@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from deiswizard.cluster.placement import app_of
+from deiswizard.cluster.placement import app_of, fits, pairs_of
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit, UnitState
 from deiswizard.cluster.unit_files import CONTINUED, options_of
 from deiswizard.errors import PreconditionError
@@ -191,17 +191,9 @@ def is_forwarder(unit: Unit) -> bool:
 
 
 def eligible_hosts(snapshot: Snapshot, unit: Unit) -> tuple[HostFacts, ...]:
-    """Where fleet runs a global unit: where every pair of its MachineMetadata holds."""
-    wanted = [
-        pair.strip().strip("\"'").partition("=")
-        for line in unit.machine_metadata
-        for pair in line.split()
-    ]
-    return tuple(
-        host
-        for host in snapshot.hosts
-        if all((name.strip(), value.strip()) in host.metadata for name, _, value in wanted)
-    )
+    """Where fleet runs a global unit."""
+    wanted = pairs_of(unit.machine_metadata)
+    return tuple(host for host in snapshot.hosts if fits(host.metadata, wanted))
 
 
 def row_of(snapshot: Snapshot, unit: str, host: HostFacts) -> UnitState | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deiswizard.cluster.snapshot import HostFacts, Snapshot
-from deiswizard.plan.conditions import UnitGone
 from deiswizard.plan.fleet_conditions import UnitRunsOn, UnitsStay, UnitStopped
-from deiswizard.plan.fleet_steps import DestroyUnitStep, StartUnitStep, StopUnitStep
+from deiswizard.plan.fleet_steps import StartUnitStep, StopUnitStep
 from deiswizard.plan.step import Step, WaitStep
+from deiswizard.recommendations.unit_removal import removal
 from deiswizard.vocabulary import Danger
 from deiswizard.wording import counted
 
@@ -22,7 +22,6 @@ ROUTERS = "deis-router"
 STOP_TIMEOUT = 15 * 60.0
 """A database pushes a backup before it ends."""
 
-GONE_TIMEOUT = 120.0
 RUN_TIMEOUT = 25 * 60.0
 """A unit may pull its image first (deis-facts 0.3)."""
 
@@ -74,22 +73,15 @@ def taken_down(name: str, prefix: str, expect: tuple[str, ...]) -> tuple[Step, .
     """Stopped, then destroyed and seen to be gone. ``expect`` as in ``DestroyUnitStep``."""
     return (
         *stopped(name, prefix),
-        DestroyUnitStep(
-            id=f"{prefix}destroy:{name}",
-            title=f"destroy {short(name)}",
-            unit=name,
-            expect=expect,
+        *removal(
+            name,
+            f"{prefix}destroy:{name}",
+            f"{prefix}gone:{name}",
+            expect,
+            called=short(name),
+            waiting_for=f"{name} to be gone",
             danger=Danger.RESTART,
             undo="it is submitted again as it was",
-        ),
-        WaitStep(
-            id=f"{prefix}gone:{name}",
-            title=f"{short(name)} is gone from every host",
-            condition=UnitGone(unit=name),
-            waiting_for=f"{name} to be gone",
-            timeout=GONE_TIMEOUT,
-            interval=1.0,
-            on_timeout="see which host still has it: fleetctl list-units; look at fleet there",
         ),
     )
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.cluster.unit_files import digest
-from deiswizard.plan.conditions import UnitGone, UnitRunning
-from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
+from deiswizard.plan.conditions import UnitRunning
+from deiswizard.plan.fleet_steps import SubmitUnitStep
 from deiswizard.plan.former_file import back_command, keep_command
 from deiswizard.plan.plan import Change, FileBasis, KeyBasis, Stage
 from deiswizard.plan.step import CommandStep, PullStep, Step, UploadStep, WaitStep
@@ -29,10 +29,10 @@ from deiswizard.recommendations.logs.units import (
     runs,
     wanted_units,
 )
+from deiswizard.recommendations.unit_removal import removal
 from deiswizard.vocabulary import Danger
 
 LAUNCHED = "launched"
-GONE_TIMEOUT = 120.0
 RUNNING_TIMEOUT = 25 * 60.0
 """A unit may pull its image first: 20 minutes (TimeoutStartSec), and some to spare."""
 
@@ -194,7 +194,8 @@ def _destroy(parts: Parts, units: Sequence[Unit], wanted: dict[str, str]) -> Non
         return
     steps: list[Step] = []
     for unit in units:
-        steps += removal(unit.name, f"destroy:{unit.name}", (digest(unit.content),))
+        step = f"destroy:{unit.name}"
+        steps += removal(unit.name, step, f"{step}:gone", (digest(unit.content),))
         if unit.name not in wanted:
             parts.changes.append(
                 Change(
@@ -239,7 +240,9 @@ def _submit(parts: Parts, fresh: dict[str, str], now: dict[str, Unit]) -> None:
         expect = [digest(content)] + ([digest(old.content)] if old else [])
         back += [
             step.model_copy(update={"undoes": (f"submit:{name}",)})
-            for step in removal(name, f"back:{name}", tuple(dict.fromkeys(expect)))
+            for step in removal(
+                name, f"back:{name}", f"back:{name}:gone", tuple(dict.fromkeys(expect))
+            )
         ]
         parts.changes.append(
             Change(
@@ -320,30 +323,6 @@ def _restart(parts: Parts, places: Sequence[tuple[Agent, HostFacts]]) -> None:
         Stage(id="back:restart", title="Agents take their former keys", steps=tuple(back))
     )
     parts.restarts += [f"{agent.unit} on {host.name}" for agent, host in places]
-
-
-def removal(name: str, step: str, expect: tuple[str, ...]) -> tuple[Step, Step]:
-    """A unit destroyed, and awaited to be gone from every host."""
-    return (
-        DestroyUnitStep(
-            id=step,
-            title=f"destroy {name}",
-            unit=name,
-            expect=expect,
-            danger=Danger.WRITE,
-            undo="the unit is submitted again",
-        ),
-        WaitStep(
-            id=f"{step}:gone",
-            title=f"{name} is gone from every host",
-            needs=(step,),
-            condition=UnitGone(unit=name),
-            waiting_for="the unit to be gone",
-            timeout=GONE_TIMEOUT,
-            interval=1.0,
-            on_timeout="see which host still has it: fleetctl list-units; look at fleet there",
-        ),
-    )
 
 
 def submission(name: str, step: str, content: str) -> SubmitUnitStep:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from deiswizard.cluster.fleet import job_key
 from deiswizard.cluster.snapshot import HostFacts, Snapshot, Unit
 from deiswizard.cluster.unit_files import digest
-from deiswizard.plan.conditions import UnitDone, UnitGone
-from deiswizard.plan.fleet_steps import DestroyUnitStep, SubmitUnitStep
+from deiswizard.plan.conditions import UnitDone
+from deiswizard.plan.fleet_steps import SubmitUnitStep
 from deiswizard.plan.plan import Change, KeyBasis, Stage
 from deiswizard.plan.step import WaitStep
 from deiswizard.recommendations.preseed.choices import in_gb
@@ -22,10 +22,10 @@ from deiswizard.recommendations.preseed.fleet import (
     unit_file,
     why_make,
 )
+from deiswizard.recommendations.unit_removal import removal
 from deiswizard.vocabulary import Danger
 
 DONE_TIMEOUT = 4 * 3600.0
-GONE_TIMEOUT = 120.0
 IMAGES_STAY = "images stay where they are: they do no harm (docker rmi NAME removes one)"
 
 
@@ -84,31 +84,7 @@ def _change(old: Unit | None, images: Sequence[str], why: str) -> Change:
 
 
 def _removal(stage: str, title: str, expect: tuple[str, ...]) -> Stage:
-    """Destroyed and gone everywhere: a new one of the same name could meet the old one's instances."""
-    return Stage(
-        id=stage,
-        title=title,
-        steps=(
-            DestroyUnitStep(
-                id="unit:destroy",
-                title=f"destroy {UNIT}",
-                unit=UNIT,
-                expect=expect,
-                danger=Danger.WRITE,
-                undo="the unit is submitted again",
-            ),
-            WaitStep(
-                id="unit:gone",
-                title=f"{UNIT} is gone from every host",
-                needs=("unit:destroy",),
-                condition=UnitGone(unit=UNIT),
-                waiting_for="the unit to be gone",
-                timeout=GONE_TIMEOUT,
-                interval=1.0,
-                on_timeout="see which host still has it: fleetctl list-units; look at fleet there",
-            ),
-        ),
-    )
+    return Stage(id=stage, title=title, steps=removal(UNIT, "unit:destroy", "unit:gone", expect))
 
 
 def _submission(stage: str, title: str, content: str) -> Stage:
@@ -156,8 +132,8 @@ def _way_back(old: Unit | None, content: str) -> tuple[Stage, ...]:
     if old is None:
         return (_removal("undo", "The fleet unit goes", tuple(expect)).undoing("unit:submit"),)
     expect.append(digest(old.content))
-    removal = _removal("undo", "The fleet unit goes", tuple(dict.fromkeys(expect)))
-    back = [removal.undoing("unit:destroy", "unit:submit")]
+    gone = _removal("undo", "The fleet unit goes", tuple(dict.fromkeys(expect)))
+    back = [gone.undoing("unit:destroy", "unit:submit")]
     if old.desired == LAUNCHED and old.content:
         again = _submission("undo-unit", "Submit the unit of before", old.content)
         back.append(again.undoing("unit:destroy"))

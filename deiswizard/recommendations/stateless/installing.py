@@ -12,11 +12,12 @@ from deiswizard.plan.conditions import UnitGone
 from deiswizard.plan.fleet_conditions import MachinesCarry
 from deiswizard.plan.plan import Stage, chained
 from deiswizard.plan.step import GuardStep, Step, WaitStep
-from deiswizard.recommendations.deis_units import GONE_TIMEOUT, runs_on, stay
+from deiswizard.recommendations.deis_units import runs_on, stay
 from deiswizard.recommendations.deisctl import deisctl_job
 from deiswizard.recommendations.planes.facts import FLAG, pair_of
 from deiswizard.recommendations.stateless.components import serves
 from deiswizard.recommendations.stateless.facts import StatelessChoices
+from deiswizard.recommendations.unit_removal import GONE_TIMEOUT
 
 INSTALL_SECONDS = 10 * 60
 START_SECONDS = 45 * 60

@@ -16,17 +16,7 @@ from deiswizard.vocabulary import RunStatus, StepStatus
 from tests.builders import NOW
 from tests.screens.fakes import FakeSession
 from tests.screens.waiting import until_text
-from tests.unit.stateless_world import cluster
-
-TYPED = {
-    "bucket": "images",
-    "region": "us-east-1",
-    "access_key": "AKIA",
-    "secret_key": "outside",
-    "database_host": "db.example.com",
-    "database_password": "typed-password",
-}
-"""Put in whole: each key that is pressed is a form that is judged and painted anew."""
+from tests.unit.stateless_world import TYPED, cluster
 
 
 async def missing(pilot: Pilot[Any]) -> None:
@@ -35,7 +25,7 @@ async def missing(pilot: Pilot[Any]) -> None:
 
 
 async def preview(pilot: Pilot[Any]) -> None:
-    """All is typed."""
+    """All is typed, each field in whole: each key that is pressed is a form that is judged and painted anew."""
     await missing(pilot)
     for asked in pilot.app.screen.query(FieldView):
         if asked.field.name in TYPED:

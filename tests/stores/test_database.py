@@ -240,10 +240,8 @@ def copied(
 
 def different(host: LocalHost, address: DatabaseAddress, name: str = "deis") -> tuple[str, ...]:
     """What tells the copy from what it was made of."""
-    secret = SecretStr(USERS["plain"])
-    way = lambda: socket.create_connection(("127.0.0.1", address.port))  # noqa: E731
     here = contents_here(cast(HostAccess, host), name)
-    return differences(here, look_at(address, secret, way).contents)
+    return differences(here, looked(address.port, "plain", database=address.name).contents)
 
 
 CHANGES = {
@@ -294,9 +292,8 @@ def test_a_server_that_writes_values_in_another_way_holds_the_same(
 
 
 def tables(address: DatabaseAddress) -> dict[str, int]:
-    secret = SecretStr(USERS["plain"])
-    way = lambda: socket.create_connection(("127.0.0.1", address.port))  # noqa: E731
-    return {table: held.rows for table, held in look_at(address, secret, way).contents.items()}
+    found = looked(address.port, "plain", database=address.name)
+    return {table: held.rows for table, held in found.contents.items()}
 
 
 @needs_postgres

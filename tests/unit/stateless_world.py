@@ -108,16 +108,19 @@ def cluster(
     return made.model_copy(update=update)
 
 
+TYPED = {
+    "bucket": "images",
+    "region": "us-east-1",
+    "access_key": "AKIA",
+    "secret_key": "outside",
+    "database_host": "db.example.com",
+    "database_password": "typed-password",
+}
+"""What an operator types, field by field."""
+
+
 def choose(**changes: Any) -> StatelessChoices:
-    own: dict[str, Any] = {
-        "bucket": "images",
-        "region": "us-east-1",
-        "access_key": "AKIA",
-        "secret_key": "outside",
-        "database_host": "db.example.com",
-        "database_password": "typed-password",
-    }
-    return StatelessChoices.model_validate({**own, **changes})
+    return StatelessChoices.model_validate({**TYPED, **changes})
 
 
 def sentences(snapshot: Snapshot, choices: StatelessChoices, *, blocks: bool = True) -> str:

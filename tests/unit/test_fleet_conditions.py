@@ -115,8 +115,13 @@ def test_metadata_is_one_of_what_is_expected(doing: Doing) -> None:
     assert gone.status is StepStatus.FAILED and "does not know the machine" in gone.said
 
 
-def rows_printed(states: Sequence[UnitState]) -> str:
-    return "".join(f"{s.unit}\t{s.machine_id}/10.0.0.1\t{s.active}\t{s.sub}\n" for s in states)
+def both_say(doing: Doing, condition: Condition, states: Sequence[UnitState]) -> tuple[bool, bool]:
+    """Whether wizard and runbook find that it holds of these rows of fleet's."""
+    doing.cluster.fleetd.rows = [list(states)]
+    status = guard(doing, condition).status
+    assert status in (StepStatus.DONE, StepStatus.FAILED)
+    rows = (f"{s.unit}\t{s.machine_id}/10.0.0.1\t{s.active}\t{s.sub}\n" for s in states)
+    return status is StepStatus.DONE, by_script(condition, "".join(rows))
 
 
 @pytest.mark.parametrize(
@@ -134,10 +139,8 @@ def rows_printed(states: Sequence[UnitState]) -> str:
 def test_a_unit_has_stopped_when_no_machine_has_it_active(
     doing: Doing, states: list[UnitState], holds: bool
 ) -> None:
-    doing.cluster.fleetd.rows = [states]
     condition = UnitStopped(unit=UNIT)
-    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
-    assert by_script(condition, rows_printed(states)) is holds
+    assert both_say(doing, condition, states) == (holds, holds)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +157,8 @@ def test_a_unit_has_stopped_when_no_machine_has_it_active(
 def test_a_unit_runs_on_one_or_on_each_of_its_machines_and_nowhere_else(
     doing: Doing, every: bool, states: list[UnitState], holds: bool
 ) -> None:
-    doing.cluster.fleetd.rows = [states]
     condition = UnitRunsOn(unit=UNIT, machines=(A, B), every=every)
-    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
-    assert by_script(condition, rows_printed(states)) is holds
+    assert both_say(doing, condition, states) == (holds, holds)
 
 
 OTHER = "other.service"
@@ -175,14 +176,12 @@ OTHER = "other.service"
 def test_several_units_go_on_running_when_none_of_them_is_missing(
     doing: Doing, states: list[UnitState], holds: bool
 ) -> None:
-    doing.cluster.fleetd.rows = [states]
     launched(doing, UNIT, OTHER)
     units = tuple(
         UnitRunsOn(unit=unit, machines=(at,), every=True) for unit, at in ((UNIT, A), (OTHER, B))
     )
     condition = UnitsStay(units=units, steady=0.01)
-    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
-    assert by_script(condition, rows_printed(states)) is holds
+    assert both_say(doing, condition, states) == (holds, holds)
 
 
 @pytest.mark.parametrize(
@@ -199,11 +198,9 @@ def test_several_units_go_on_running_when_none_of_them_is_missing(
 def test_units_are_elsewhere_when_none_is_left_and_each_runs(
     doing: Doing, states: list[UnitState], holds: bool
 ) -> None:
-    doing.cluster.fleetd.rows = [states]
     launched(doing, UNIT, OTHER)
     condition = UnitsElsewhere(units=(UNIT, OTHER), machine=A)
-    assert guard(doing, condition).status is (StepStatus.DONE if holds else StepStatus.FAILED)
-    assert by_script(condition, rows_printed(states)) is holds
+    assert both_say(doing, condition, states) == (holds, holds)
 
 
 def test_what_a_deploy_has_replaced_meanwhile_is_not_waited_for(doing: Doing) -> None:

@@ -110,6 +110,10 @@ def test_a_unit_counts_by_its_rows_and_only_where_it_may_run() -> None:
     assert "deis-2 (activating/auto-restart)" in said(world(**parts))
     theirs = Unit(name="datadog.service", is_global=True, machine_metadata=('"role=web"',))
     assert "datadog.service" not in said(world(units=(theirs,)))
+    either = world(units=(theirs.model_copy(update={"machine_metadata": ("role=web", "role=db")}),))
+    on_db = either.hosts[1].model_copy(update={"metadata": (("role", "db"),)})
+    either = either.model_copy(update={"hosts": (either.hosts[0], on_db, either.hosts[2])})
+    assert "datadog.service runs on 0 of 1 hosts: not on deis-2" in said(either)
     app = Unit(name="go_v2.web.1.service", is_global=True)
     assert logs.assess(world(units=(app,))).now == "no drain, no agent"
 
